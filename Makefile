@@ -1,0 +1,178 @@
+# omnimsg: the extension (PGXS), the relay, the simulator and what runs them.
+# "make help" lists the targets.
+
+# the first target is what plain "make" does; PGXS says below what it consists of
+all:
+
+EXTENSION = omnimsg
+MODULE_big = omnimsg
+DATA = omnimsg--1.0.sql
+PGFILEDESC = "omnimsg - text messages that arrive, are understood and are answered lawfully"
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/core/*.c)))
+
+# pg_regress 15 knows no --expecteddir: it looks into ./expected, beside where it is called
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=omnimsg
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=omnimsg
+
+WARNINGS = -Wall -Wextra -Werror -Wno-unused-parameter
+PG_CFLAGS = $(WARNINGS) -std=gnu11 -fvisibility=hidden
+PG_CPPFLAGS = -Isrc -Isrc/core
+SHLIB_LINK = -lsodium -lcurl
+EXTRA_CLEAN = build
+# bitcode would need the whole of LLVM and buys a C function nothing
+override with_llvm = no
+
+# Without PGXS, as on a machine that has nothing installed yet, the targets that need no
+# pg_config still work: "make packages", and "make run" and "make test", which begin with it.
+PG_CONFIG = pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+include $(PGXS)
+else
+bindir = /usr/local/bin
+all install installcheck uninstall:
+	@echo 'PGXS was not found ("$(PG_CONFIG) --pgxs" names nothing).' >&2
+	@echo '"make packages" installs it, or give PG_CONFIG=/path/to/pg_config.' >&2
+	@exit 1
+clean distclean:
+	rm -rf build omnimsg.so src/*.o src/core/*.o
+endif
+
+# a header concerns few files, and all of them compile in seconds
+$(OBJS): $(wildcard src/*.h src/core/*.h)
+
+# ---- relay and simulator ----
+
+PROGRAM_CFLAGS = -std=gnu11 $(WARNINGS) -O2 -g -MMD -MP -fPIE -fstack-protector-strong \
+	-D_FORTIFY_SOURCE=2 -Isrc/core
+PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now
+RELAY_CPPFLAGS = -Irelay -I$(shell $(PG_CONFIG) --includedir 2>/dev/null)
+SIMULATOR_CPPFLAGS = -Itools
+
+CORE = $(sort $(wildcard src/core/*.c))
+CORE_OBJS = $(CORE:%.c=build/program/%.o)
+RELAY_OBJS = $(patsubst %.c,build/program/%.o,$(sort $(wildcard relay/*.c)))
+SIMULATOR_OBJS = $(patsubst %.c,build/program/%.o,$(sort $(wildcard tools/simulator*.c)))
+
+relay: build/omnimsg-relay
+simulator: build/omnimsg-simulator
+
+build/omnimsg-relay: $(RELAY_OBJS) $(CORE_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcivetweb -lsodium -lpq -lpthread
+
+build/omnimsg-simulator: $(SIMULATOR_OBJS) $(CORE_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcivetweb -lsodium -lcurl -lpthread
+
+build/program/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_CFLAGS) $(PROGRAM_CPPFLAGS) -c -o $@ $<
+
+$(RELAY_OBJS): PROGRAM_CPPFLAGS = $(RELAY_CPPFLAGS)
+$(SIMULATOR_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
+
+install: install-relay
+install-relay: relay
+	mkdir -p '$(DESTDIR)$(bindir)'
+	install -m 755 build/omnimsg-relay '$(DESTDIR)$(bindir)/omnimsg-relay'
+
+uninstall: uninstall-relay
+uninstall-relay:
+	rm -f '$(DESTDIR)$(bindir)/omnimsg-relay'
+
+# ---- unit tests (gcc) and fuzz targets (clang), under ASan and UBSan ----
+
+SANITIZE = address,undefined
+UNIT_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=$(SANITIZE) \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -Isrc/core -Irelay -Itools
+FUZZ_CC = clang
+FUZZ_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=fuzzer-no-link,$(SANITIZE) \
+	-fno-sanitize-recover=all -Isrc/core -Irelay -Itools
+
+UNIT_TESTS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/unit/test_*.c)))
+FUZZ_TARGETS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+UNIT_CORE = $(CORE:%.c=build/unit/%.o)
+FUZZ_CORE = $(CORE:%.c=build/fuzz/%.o)
+
+unit-tests: $(UNIT_TESTS)
+fuzz-targets: $(FUZZ_TARGETS)
+
+build/unit/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+build/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -c -o $@ $<
+
+# test_relay_X.c and test_simulator_X.c test one pure file of those programs
+build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.o $(UNIT_CORE)
+	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
+
+build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
+		build/unit/tools/simulator_%.o $(UNIT_CORE)
+	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
+
+build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_CORE)
+	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
+
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
+	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
+
+# objects are kept, so that the second build is quick
+.SECONDARY:
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+# every C file once through clang's eyes; the server's headers use attributes it does not know
+CLANG_CHECK = clang -fsyntax-only -std=gnu11 $(WARNINGS) -Isrc/core
+clang-check:
+	$(CLANG_CHECK) -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null) \
+		-D_GNU_SOURCE $(OBJS:.o=.c)
+	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
+	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c)
+
+# ---- commands ----
+
+# the tools call make themselves, with this pg_config; they must not inherit -n, -j and the like
+TOOL = @env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS PG_CONFIG='$(PG_CONFIG)'
+
+packages:
+	$(TOOL) tools/packages build run test
+
+run:
+	$(TOOL) tools/packages build run
+	$(TOOL) tools/instance install .run
+	$(TOOL) tools/instance start .run
+	$(TOOL) tools/conversation .run
+
+stop:
+	$(TOOL) tools/instance stop .run
+
+test:
+	$(TOOL) tools/test
+
+distclean: remove-instance
+remove-instance:
+	$(TOOL) tools/instance remove .run
+
+help:
+	@echo 'make             build the extension'
+	@echo 'make relay       build the relay            (build/omnimsg-relay)'
+	@echo 'make simulator   build the Telnyx simulator (build/omnimsg-simulator)'
+	@echo 'make install     install extension and relay; PG_CONFIG=... says where'
+	@echo 'make uninstall   remove them again'
+	@echo 'make installcheck  SQL and isolation tests against your running server'
+	@echo 'make packages    install the Debian packages that building, running and testing need'
+	@echo 'make run         private PostgreSQL, relay and simulator in .run; plays a conversation'
+	@echo 'make stop        stop what "make run" started'
+	@echo 'make test        all tests; "tools/test --help" runs one of them'
+	@echo 'make clean       remove what was built'
+	@echo 'make distclean   remove the instance in .run, too'
+
+.PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
+	unit-tests fuzz-targets clang-check packages run stop test clean distclean \
+	remove-instance help

@@ -1,0 +1,891 @@
+/* omnimsg--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION omnimsg" to load this file. \quit
+
+-- Every name and every operator in this script is qualified: it runs as superuser, and
+-- what it meets in the schemas of the database may be hostile.  For the same reason
+-- nothing here is CREATE OR REPLACE or IF NOT EXISTS (CVE-2022-2625).
+
+DO $$
+BEGIN
+	IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) 'UTF8' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'feature_not_supported',
+			MESSAGE = 'omnimsg needs a database with encoding UTF8',
+			DETAIL = pg_catalog.format('This database is encoded in %s.', pg_catalog.getdatabaseencoding()),
+			HINT = 'Create one with CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
+	END IF;
+END
+$$;
+
+CREATE SCHEMA omnimsg;
+COMMENT ON SCHEMA omnimsg IS 'tables, views and types of the omnimsg extension; its functions are named omnimsg_* and live where the extension was installed';
+
+CREATE FUNCTION omnimsg.uuid7() RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME', 'omnimsg_uuid7' LANGUAGE C VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION omnimsg.uuid7() IS 'a new UUID of version 7 (RFC 9562): ordered by time, so that indexes grow at their end';
+
+--
+-- Tenants and what they own
+--
+
+CREATE TABLE omnimsg.organizations (
+	id pg_catalog.uuid PRIMARY KEY DEFAULT omnimsg.uuid7(),
+	name pg_catalog.text NOT NULL,
+	default_region pg_catalog.text NOT NULL DEFAULT 'US'
+		CHECK (default_region OPERATOR(pg_catalog.~) '^[A-Z]{2}$'),
+	timezone pg_catalog.text NOT NULL DEFAULT 'UTC',
+	consent_policy pg_catalog.text NOT NULL DEFAULT 'explicit'
+		CHECK (consent_policy OPERATOR(pg_catalog.=) ANY (ARRAY['explicit', 'implied'])),
+	settings pg_catalog.jsonb NOT NULL DEFAULT '{}',
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE omnimsg.organizations IS 'tenants; the nil UUID is the built-in organization ''unassigned'' that keeps what arrives for numbers nobody owns';
+COMMENT ON COLUMN omnimsg.organizations.id IS 'identifies the organization in every other table';
+COMMENT ON COLUMN omnimsg.organizations.name IS 'as people know it; the built-in replies begin with it';
+COMMENT ON COLUMN omnimsg.organizations.default_region IS 'ISO 3166 region in which national phone numbers of this organization are read';
+COMMENT ON COLUMN omnimsg.organizations.timezone IS 'IANA time zone of the organization';
+COMMENT ON COLUMN omnimsg.organizations.consent_policy IS '''explicit'': an address without any request may not be written to; ''implied'': it may';
+COMMENT ON COLUMN omnimsg.organizations.settings IS 'settings of later versions, by name';
+COMMENT ON COLUMN omnimsg.organizations.created_at IS 'when the row was made';
+
+INSERT INTO omnimsg.organizations (id, name, consent_policy)
+	VALUES ('00000000-0000-0000-0000-000000000000', 'unassigned', 'explicit');
+
+CREATE TABLE omnimsg.provider_accounts (
+	id pg_catalog.uuid PRIMARY KEY DEFAULT omnimsg.uuid7(),
+	provider pg_catalog.text NOT NULL CHECK (provider OPERATOR(pg_catalog.=) 'telnyx'),
+	name pg_catalog.text NOT NULL,
+	key_fingerprints pg_catalog.text[] NOT NULL DEFAULT '{}',
+	secret_name pg_catalog.text
+		CHECK (secret_name OPERATOR(pg_catalog.~) '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$'),
+	messaging_profile_id pg_catalog.text,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE omnimsg.provider_accounts IS 'accounts at a provider; one may serve several organizations';
+COMMENT ON COLUMN omnimsg.provider_accounts.id IS 'identifies the account';
+COMMENT ON COLUMN omnimsg.provider_accounts.provider IS 'the provider; ''telnyx''';
+COMMENT ON COLUMN omnimsg.provider_accounts.name IS 'as people know it';
+COMMENT ON COLUMN omnimsg.provider_accounts.key_fingerprints IS 'SHA-256 of the public keys that sign its webhooks, lower-case hex';
+COMMENT ON COLUMN omnimsg.provider_accounts.secret_name IS 'file in omnimsg.secrets_dir, mode 0600, that holds the API key; the key itself never enters the database';
+COMMENT ON COLUMN omnimsg.provider_accounts.messaging_profile_id IS 'messaging profile to send from; the provider''s own STOP blocks hold for the whole profile';
+COMMENT ON COLUMN omnimsg.provider_accounts.created_at IS 'when the row was made';
+
+CREATE TABLE omnimsg.inbound_phone_numbers (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	phone_number pg_catalog.text NOT NULL
+		CHECK (phone_number OPERATOR(pg_catalog.~) '^(\+[1-9][0-9]{6,14}|[0-9]{3,8})$'),
+	provider pg_catalog.text NOT NULL DEFAULT 'telnyx' CHECK (provider OPERATOR(pg_catalog.=) 'telnyx'),
+	provider_account_id pg_catalog.uuid REFERENCES omnimsg.provider_accounts (id),
+	is_primary pg_catalog.bool NOT NULL DEFAULT true,
+	reply_mode pg_catalog.text NOT NULL DEFAULT 'auto'
+		CHECK (reply_mode OPERATOR(pg_catalog.=) ANY (ARRAY['auto', 'provider', 'off'])),
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (organization_id, phone_number)
+);
+CREATE INDEX inbound_phone_numbers_phone_number ON omnimsg.inbound_phone_numbers (phone_number);
+COMMENT ON TABLE omnimsg.inbound_phone_numbers IS 'the numbers (DIDs) at which organizations are reached; several organizations may share one';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.organization_id IS 'the organization that is reached there';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.phone_number IS 'E.164 with plus, or a short code';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.provider IS 'the provider that delivers its messages';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.provider_account_id IS 'the account to send from; without one nothing can be sent from this number';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.is_primary IS 'on a shared number: this organization gets what no single organization knows the sender of';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.reply_mode IS 'who answers STOP, START and HELP: ''auto'' omnimsg, unless the provider says that it did; ''provider'' always the provider; ''off'' nobody';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.created_at IS 'when the row was made';
+
+CREATE TABLE omnimsg.campaigns (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
+	name pg_catalog.text NOT NULL,
+	scope pg_catalog.text NOT NULL DEFAULT 'all',
+	PRIMARY KEY (organization_id, id)
+);
+COMMENT ON TABLE omnimsg.campaigns IS 'campaigns that accounts belong to';
+COMMENT ON COLUMN omnimsg.campaigns.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.campaigns.id IS 'identifies the campaign within its organization';
+COMMENT ON COLUMN omnimsg.campaigns.name IS 'as people know it';
+COMMENT ON COLUMN omnimsg.campaigns.scope IS 'category of consent that its messages need; ''all'' when they are of no category';
+
+-- No index on last_contact_at, and room on each page: every inbound message updates this
+-- row, and it stays a heap-only update that way.
+CREATE TABLE omnimsg.collection_accounts (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
+	campaign_id pg_catalog.uuid,
+	name pg_catalog.text,
+	primary_phone pg_catalog.text,
+	secondary_phone pg_catalog.text,
+	email pg_catalog.text,
+	sms_consent pg_catalog.bool,
+	email_consent pg_catalog.bool,
+	timezone pg_catalog.text,
+	last_contact_at pg_catalog.timestamptz,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (organization_id, id),
+	FOREIGN KEY (organization_id, campaign_id) REFERENCES omnimsg.campaigns (organization_id, id)
+) WITH (fillfactor = 85);
+CREATE INDEX collection_accounts_primary_phone ON omnimsg.collection_accounts (organization_id, primary_phone);
+CREATE INDEX collection_accounts_secondary_phone ON omnimsg.collection_accounts (organization_id, secondary_phone)
+	WHERE secondary_phone IS NOT NULL;
+CREATE INDEX collection_accounts_email ON omnimsg.collection_accounts (organization_id, email)
+	WHERE email IS NOT NULL;
+COMMENT ON TABLE omnimsg.collection_accounts IS 'customer records of an organization';
+COMMENT ON COLUMN omnimsg.collection_accounts.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.collection_accounts.id IS 'identifies the account within its organization';
+COMMENT ON COLUMN omnimsg.collection_accounts.campaign_id IS 'campaign it belongs to';
+COMMENT ON COLUMN omnimsg.collection_accounts.name IS 'the customer';
+COMMENT ON COLUMN omnimsg.collection_accounts.primary_phone IS 'normalized to E.164 on the way in where that is possible, else kept as it was given';
+COMMENT ON COLUMN omnimsg.collection_accounts.secondary_phone IS 'as primary_phone';
+COMMENT ON COLUMN omnimsg.collection_accounts.email IS 'lower-cased on the way in';
+COMMENT ON COLUMN omnimsg.collection_accounts.sms_consent IS 'copy of what omnimsg.consents says of its phones, for people and reports; NULL when nothing is recorded; a value given to INSERT is recorded as a request of source ''import''; change it with omnimsg_record_consent()';
+COMMENT ON COLUMN omnimsg.collection_accounts.email_consent IS 'as sms_consent, of its e-mail address';
+COMMENT ON COLUMN omnimsg.collection_accounts.timezone IS 'IANA time zone of the customer';
+COMMENT ON COLUMN omnimsg.collection_accounts.last_contact_at IS 'when the newest message of the customer reached the provider';
+COMMENT ON COLUMN omnimsg.collection_accounts.created_at IS 'when the row was made';
+COMMENT ON COLUMN omnimsg.collection_accounts.updated_at IS 'when omnimsg or an application last changed it';
+
+CREATE TABLE omnimsg.account_repairs (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
+	account_id pg_catalog.uuid NOT NULL,
+	contact_at pg_catalog.timestamptz,
+	PRIMARY KEY (organization_id, id)
+);
+COMMENT ON TABLE omnimsg.account_repairs IS 'accounts that ingest passed over because somebody else had them locked; the worker brings them up to date within a minute';
+COMMENT ON COLUMN omnimsg.account_repairs.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.account_repairs.id IS 'identifies the entry';
+COMMENT ON COLUMN omnimsg.account_repairs.account_id IS 'the account that was passed over';
+COMMENT ON COLUMN omnimsg.account_repairs.contact_at IS 'value that last_contact_at should have at least';
+
+--
+-- The journal
+--
+
+CREATE TABLE omnimsg.events (
+	provider pg_catalog.text NOT NULL,
+	dedupe_key pg_catalog.text NOT NULL,
+	event_type pg_catalog.text,
+	occurred_at pg_catalog.timestamptz,
+	received_at pg_catalog.timestamptz NOT NULL,
+	organization_id pg_catalog.uuid,
+	message_id pg_catalog.uuid,
+	external_message_id pg_catalog.text,
+	outcome pg_catalog.text NOT NULL
+		CHECK (outcome OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'ignored', 'pending', 'dead'])),
+	reason pg_catalog.text,
+	key_id pg_catalog.text,
+	signed_at pg_catalog.timestamptz,
+	signature pg_catalog.text,
+	raw pg_catalog.bytea,
+	PRIMARY KEY (provider, dedupe_key)
+);
+CREATE INDEX events_received_at ON omnimsg.events USING brin (received_at);
+CREATE INDEX events_pending ON omnimsg.events (external_message_id)
+	WHERE outcome OPERATOR(pg_catalog.=) 'pending';
+CREATE INDEX events_dead ON omnimsg.events (received_at)
+	WHERE outcome OPERATOR(pg_catalog.=) 'dead';
+COMMENT ON TABLE omnimsg.events IS 'the journal: what has been claimed here is never applied twice; kept for omnimsg.journal_retention, evidence of consent and open dead letters for ever';
+COMMENT ON COLUMN omnimsg.events.provider IS 'who sent it';
+COMMENT ON COLUMN omnimsg.events.dedupe_key IS '''received:'' and the message id for inbound messages, else the event id, else the SHA-256 of the body';
+COMMENT ON COLUMN omnimsg.events.event_type IS 'as the provider calls it; NULL when that could not be read';
+COMMENT ON COLUMN omnimsg.events.occurred_at IS 'when it happened by the provider''s clock; never more than 300 s after the time it was signed at';
+COMMENT ON COLUMN omnimsg.events.received_at IS 'when it was ingested';
+COMMENT ON COLUMN omnimsg.events.organization_id IS 'the tenant it was routed to; the nil UUID when nobody owns the number';
+COMMENT ON COLUMN omnimsg.events.message_id IS 'the message it made or moved';
+COMMENT ON COLUMN omnimsg.events.external_message_id IS 'of an event that waits: the provider''s id of the message it waits for';
+COMMENT ON COLUMN omnimsg.events.outcome IS '''applied''; ''ignored'': of a kind that has no effect; ''pending'': waits for its message; ''dead'': could not be applied, see omnimsg.dead_letters';
+COMMENT ON COLUMN omnimsg.events.reason IS 'why it was not applied';
+COMMENT ON COLUMN omnimsg.events.key_id IS 'fingerprint of the public key that verified it';
+COMMENT ON COLUMN omnimsg.events.signed_at IS 'time that was signed with it';
+COMMENT ON COLUMN omnimsg.events.signature IS 'the signature, where raw is kept';
+COMMENT ON COLUMN omnimsg.events.raw IS 'the body, byte for byte, of events that ask for consent to change, that wait or that are dead';
+
+CREATE VIEW omnimsg.dead_letters WITH (security_invoker = true) AS
+	SELECT e.provider, e.dedupe_key, e.event_type, e.occurred_at, e.received_at,
+		   e.organization_id, e.reason, e.key_id, pg_catalog.octet_length(e.raw) AS raw_bytes
+	  FROM omnimsg.events e
+	 WHERE e.outcome OPERATOR(pg_catalog.=) 'dead';
+COMMENT ON VIEW omnimsg.dead_letters IS 'events that were verified and kept but could not be applied, without their content';
+COMMENT ON COLUMN omnimsg.dead_letters.provider IS 'who sent it';
+COMMENT ON COLUMN omnimsg.dead_letters.dedupe_key IS 'identifies it together with provider';
+COMMENT ON COLUMN omnimsg.dead_letters.event_type IS 'as the provider calls it, where it could be read';
+COMMENT ON COLUMN omnimsg.dead_letters.occurred_at IS 'when it happened, where that could be read';
+COMMENT ON COLUMN omnimsg.dead_letters.received_at IS 'when it was ingested';
+COMMENT ON COLUMN omnimsg.dead_letters.organization_id IS 'the tenant, where it could be routed';
+COMMENT ON COLUMN omnimsg.dead_letters.reason IS 'why it could not be applied';
+COMMENT ON COLUMN omnimsg.dead_letters.key_id IS 'fingerprint of the public key that verified it';
+COMMENT ON COLUMN omnimsg.dead_letters.raw_bytes IS 'size of the body, which is in omnimsg.events.raw';
+
+--
+-- Messages.  The parent has neither keys nor indexes: indexes declared on it make a
+-- restored dump fail.  The default partition has them, and is the pattern that
+-- omnimsg_maintain() makes the months from.
+--
+
+CREATE TABLE omnimsg.messages (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL,
+	account_id pg_catalog.uuid,
+	campaign_id pg_catalog.uuid,
+	direction pg_catalog.text NOT NULL
+		CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['inbound', 'outbound'])),
+	channel pg_catalog.text NOT NULL
+		CHECK (channel OPERATOR(pg_catalog.=) ANY (ARRAY['sms', 'email', 'voice'])),
+	from_number pg_catalog.text NOT NULL,
+	to_number pg_catalog.text,
+	peer_address pg_catalog.text GENERATED ALWAYS AS
+		(CASE direction WHEN 'inbound' THEN from_number ELSE to_number END) STORED,
+	our_address pg_catalog.text GENERATED ALWAYS AS
+		(CASE direction WHEN 'inbound' THEN to_number ELSE from_number END) STORED,
+	cc pg_catalog.text[],
+	subject pg_catalog.text,
+	message_body pg_catalog.text,
+	media pg_catalog.jsonb,
+	status pg_catalog.text NOT NULL
+		CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['received', 'queued', 'sending', 'sent', 'delivered',
+			'failed', 'blocked', 'expired', 'unknown'])),
+	external_message_id pg_catalog.text,
+	provider pg_catalog.text,
+	intent pg_catalog.text,
+	in_reply_to pg_catalog.uuid,
+	error_code pg_catalog.text,
+	error_detail pg_catalog.text,
+	parts pg_catalog.int4,
+	cost_amount pg_catalog.numeric,
+	cost_currency pg_catalog.text,
+	sent_at pg_catalog.timestamptz,
+	delivered_at pg_catalog.timestamptz,
+	failed_at pg_catalog.timestamptz,
+	created_at pg_catalog.timestamptz NOT NULL
+) PARTITION BY RANGE (created_at);
+
+CREATE TABLE omnimsg.messages_default PARTITION OF omnimsg.messages DEFAULT;
+ALTER TABLE omnimsg.messages_default ADD PRIMARY KEY (organization_id, id);
+CREATE INDEX messages_default_account ON omnimsg.messages_default (organization_id, account_id, created_at);
+CREATE INDEX messages_default_peer ON omnimsg.messages_default (organization_id, peer_address, created_at);
+CREATE INDEX messages_default_external ON omnimsg.messages_default (organization_id, external_message_id)
+	WHERE direction OPERATOR(pg_catalog.=) 'outbound';
+
+COMMENT ON TABLE omnimsg.messages IS 'texts and e-mails, partitioned by month of created_at; omnimsg_maintain() makes months ahead and drops those past omnimsg.retention';
+COMMENT ON TABLE omnimsg.messages_default IS 'messages of months that have no partition yet; should be empty';
+COMMENT ON COLUMN omnimsg.messages.organization_id IS 'the tenant; the nil UUID when nobody owns the number it came to';
+COMMENT ON COLUMN omnimsg.messages.id IS 'identifies the message within its organization';
+COMMENT ON COLUMN omnimsg.messages.account_id IS 'account of the person; NULL when none is known (orphaned)';
+COMMENT ON COLUMN omnimsg.messages.campaign_id IS 'campaign of that account';
+COMMENT ON COLUMN omnimsg.messages.direction IS '''inbound'' or ''outbound''';
+COMMENT ON COLUMN omnimsg.messages.channel IS '''sms'' (MMS and RCS too), ''email'' or ''voice''';
+COMMENT ON COLUMN omnimsg.messages.from_number IS 'address of the sender: E.164, a short code, an alphanumeric sender or an e-mail address';
+COMMENT ON COLUMN omnimsg.messages.to_number IS 'address of the receiver';
+COMMENT ON COLUMN omnimsg.messages.peer_address IS 'the person''s address, whatever the direction';
+COMMENT ON COLUMN omnimsg.messages.our_address IS 'the organization''s address, whatever the direction';
+COMMENT ON COLUMN omnimsg.messages.cc IS 'the others of a group message';
+COMMENT ON COLUMN omnimsg.messages.subject IS 'subject of an MMS or e-mail';
+COMMENT ON COLUMN omnimsg.messages.message_body IS 'the text; NULL when there was none, as in an MMS of pictures only';
+COMMENT ON COLUMN omnimsg.messages.media IS 'array of objects with url, content_type, size and sha256';
+COMMENT ON COLUMN omnimsg.messages.status IS '''received''; or ''queued'', ''sending'', ''sent'', ''delivered'', ''failed'', ''blocked'', ''expired'', ''unknown''; moves forward only';
+COMMENT ON COLUMN omnimsg.messages.external_message_id IS 'the provider''s id of the message';
+COMMENT ON COLUMN omnimsg.messages.provider IS 'the provider that carried it';
+COMMENT ON COLUMN omnimsg.messages.intent IS 'what an inbound text asks for, as omnimsg_detect_intent() labels it';
+COMMENT ON COLUMN omnimsg.messages.in_reply_to IS 'of an automatic reply: the message it answers';
+COMMENT ON COLUMN omnimsg.messages.error_code IS 'the provider''s code of what went wrong';
+COMMENT ON COLUMN omnimsg.messages.error_detail IS 'the provider''s words for it, or a status of the provider that omnimsg does not know';
+COMMENT ON COLUMN omnimsg.messages.parts IS 'segments the provider counted';
+COMMENT ON COLUMN omnimsg.messages.cost_amount IS 'what the provider charged';
+COMMENT ON COLUMN omnimsg.messages.cost_currency IS 'ISO 4217 currency of cost_amount';
+COMMENT ON COLUMN omnimsg.messages.sent_at IS 'when the provider took it, then when it says that it sent it';
+COMMENT ON COLUMN omnimsg.messages.delivered_at IS 'when it reached the handset, by the provider''s clock';
+COMMENT ON COLUMN omnimsg.messages.failed_at IS 'when it was known to have failed';
+COMMENT ON COLUMN omnimsg.messages.created_at IS 'when it was ingested or queued';
+
+--
+-- Consent
+--
+
+CREATE TABLE omnimsg.opt_out_requests (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL,
+	channel pg_catalog.text NOT NULL
+		CHECK (channel OPERATOR(pg_catalog.=) ANY (ARRAY['sms', 'email', 'voice'])),
+	address pg_catalog.text NOT NULL,
+	our_address pg_catalog.text,
+	our_address_only pg_catalog.bool NOT NULL DEFAULT false,
+	account_id pg_catalog.uuid,
+	request_type pg_catalog.text NOT NULL
+		CHECK (request_type OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out', 'opt_in'])),
+	scope pg_catalog.text NOT NULL DEFAULT 'all',
+	source pg_catalog.text NOT NULL
+		CHECK (source OPERATOR(pg_catalog.=) ANY (ARRAY['keyword', 'free_text', 'provider', 'provider_block',
+			'agent', 'email', 'web', 'import', 'api'])),
+	rule pg_catalog.text,
+	matched_text pg_catalog.text,
+	note pg_catalog.text,
+	message_id pg_catalog.uuid,
+	provider pg_catalog.text,
+	dedupe_key pg_catalog.text,
+	occurred_at pg_catalog.timestamptz NOT NULL,
+	created_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX opt_out_requests_address ON omnimsg.opt_out_requests (organization_id, channel, address);
+COMMENT ON TABLE omnimsg.opt_out_requests IS 'every opt-out and opt-in, kept for ever; omnimsg.consents is computed from it alone';
+COMMENT ON COLUMN omnimsg.opt_out_requests.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.opt_out_requests.id IS 'identifies the request within its organization';
+COMMENT ON COLUMN omnimsg.opt_out_requests.channel IS '''sms'', ''email'' or ''voice''';
+COMMENT ON COLUMN omnimsg.opt_out_requests.address IS 'whose request it is: E.164, a short code or an e-mail address';
+COMMENT ON COLUMN omnimsg.opt_out_requests.our_address IS 'our number that it was sent to; NULL when it did not come by message';
+COMMENT ON COLUMN omnimsg.opt_out_requests.our_address_only IS 'an opt-in that lifts only opt-outs made through our_address: START to a number that organizations share, and what a START by text means for voice';
+COMMENT ON COLUMN omnimsg.opt_out_requests.account_id IS 'account of the person at that time';
+COMMENT ON COLUMN omnimsg.opt_out_requests.request_type IS '''opt_out'' or ''opt_in''';
+COMMENT ON COLUMN omnimsg.opt_out_requests.scope IS '''all'' or a category of messages';
+COMMENT ON COLUMN omnimsg.opt_out_requests.source IS 'how it reached us; an opt-in by ''import'' or ''api'' never beats an opt-out';
+COMMENT ON COLUMN omnimsg.opt_out_requests.rule IS 'rule that read it, with the version of the word list';
+COMMENT ON COLUMN omnimsg.opt_out_requests.matched_text IS 'the words that decided';
+COMMENT ON COLUMN omnimsg.opt_out_requests.note IS 'what the one who recorded it says of it';
+COMMENT ON COLUMN omnimsg.opt_out_requests.message_id IS 'the message that it was';
+COMMENT ON COLUMN omnimsg.opt_out_requests.provider IS 'with dedupe_key: the event in omnimsg.events that proves it';
+COMMENT ON COLUMN omnimsg.opt_out_requests.dedupe_key IS 'see provider';
+COMMENT ON COLUMN omnimsg.opt_out_requests.occurred_at IS 'when the person asked, by the provider''s clock';
+COMMENT ON COLUMN omnimsg.opt_out_requests.created_at IS 'when it was recorded';
+
+CREATE TABLE omnimsg.consents (
+	organization_id pg_catalog.uuid NOT NULL,
+	channel pg_catalog.text NOT NULL,
+	address pg_catalog.text NOT NULL,
+	scope pg_catalog.text NOT NULL DEFAULT 'all',
+	state pg_catalog.text
+		CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['opted_in', 'opted_out'])),
+	decided_at pg_catalog.timestamptz,
+	request_id pg_catalog.uuid,
+	provider_blocked pg_catalog.bool NOT NULL DEFAULT false,
+	changed_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (organization_id, channel, address, scope)
+) WITH (fillfactor = 85);
+CREATE INDEX consents_changed_at ON omnimsg.consents (changed_at);
+COMMENT ON TABLE omnimsg.consents IS 'whether an organization may write to an address: the current state, a pure function of omnimsg.opt_out_requests';
+COMMENT ON COLUMN omnimsg.consents.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.consents.channel IS '''sms'', ''email'' or ''voice''';
+COMMENT ON COLUMN omnimsg.consents.address IS 'the person''s address';
+COMMENT ON COLUMN omnimsg.consents.scope IS '''all'' or a category; a category folds the requests of ''all'' and its own';
+COMMENT ON COLUMN omnimsg.consents.state IS '''opted_in'' or ''opted_out''; NULL when no request decides, as when a START had nothing to lift';
+COMMENT ON COLUMN omnimsg.consents.decided_at IS 'when the request that decides was made';
+COMMENT ON COLUMN omnimsg.consents.request_id IS 'the request that decides';
+COMMENT ON COLUMN omnimsg.consents.provider_blocked IS 'the provider refuses messages to this address until the person sends START to the same number or profile';
+COMMENT ON COLUMN omnimsg.consents.changed_at IS 'when this row was computed';
+
+--
+-- What is to be sent
+--
+
+CREATE TABLE omnimsg.outbox (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL,
+	message_id pg_catalog.uuid NOT NULL,
+	kind pg_catalog.text NOT NULL
+		CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out_confirmation', 'opt_in_confirmation', 'help_reply',
+			'conversation', 'notification', 'marketing'])),
+	scope pg_catalog.text NOT NULL DEFAULT 'all',
+	state pg_catalog.text NOT NULL DEFAULT 'queued'
+		CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'leased', 'sending', 'sent', 'failed', 'expired',
+			'suppressed', 'unknown'])),
+	attempts pg_catalog.int4 NOT NULL DEFAULT 0,
+	next_attempt_at pg_catalog.timestamptz NOT NULL,
+	lease_token pg_catalog.uuid,
+	leased_until pg_catalog.timestamptz,
+	expires_at pg_catalog.timestamptz NOT NULL,
+	request_id pg_catalog.uuid,
+	last_error pg_catalog.text,
+	created_at pg_catalog.timestamptz NOT NULL,
+	settled_at pg_catalog.timestamptz,
+	PRIMARY KEY (organization_id, id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX outbox_due ON omnimsg.outbox (organization_id, next_attempt_at)
+	WHERE state OPERATOR(pg_catalog.=) 'queued';
+CREATE INDEX outbox_leased ON omnimsg.outbox (leased_until)
+	WHERE state OPERATOR(pg_catalog.=) ANY (ARRAY['leased', 'sending']);
+CREATE INDEX outbox_settled ON omnimsg.outbox (settled_at) WHERE settled_at IS NOT NULL;
+COMMENT ON TABLE omnimsg.outbox IS 'messages that are to be sent; written by omnimsg only';
+COMMENT ON COLUMN omnimsg.outbox.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.outbox.id IS 'identifies the item within its organization';
+COMMENT ON COLUMN omnimsg.outbox.message_id IS 'the message in omnimsg.messages';
+COMMENT ON COLUMN omnimsg.outbox.kind IS 'decides which gates it must pass';
+COMMENT ON COLUMN omnimsg.outbox.scope IS 'category of consent that it needs';
+COMMENT ON COLUMN omnimsg.outbox.state IS '''queued'', ''leased'' by a worker, ''sending'': a request may have left; then ''sent'', ''failed'', ''expired'', ''suppressed'' or ''unknown''';
+COMMENT ON COLUMN omnimsg.outbox.attempts IS 'how often a worker has leased it';
+COMMENT ON COLUMN omnimsg.outbox.next_attempt_at IS 'not before this time';
+COMMENT ON COLUMN omnimsg.outbox.lease_token IS 'the lease that may record a result';
+COMMENT ON COLUMN omnimsg.outbox.leased_until IS 'when the lease ends, whatever became of the worker';
+COMMENT ON COLUMN omnimsg.outbox.expires_at IS 'never sent after this time';
+COMMENT ON COLUMN omnimsg.outbox.request_id IS 'of a confirmation: the request that it confirms';
+COMMENT ON COLUMN omnimsg.outbox.last_error IS 'what the last attempt met';
+COMMENT ON COLUMN omnimsg.outbox.created_at IS 'when it was queued';
+COMMENT ON COLUMN omnimsg.outbox.settled_at IS 'when it reached a final state';
+
+CREATE TABLE omnimsg.reply_windows (
+	organization_id pg_catalog.uuid NOT NULL,
+	address pg_catalog.text NOT NULL,
+	trigger pg_catalog.text NOT NULL,
+	last_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (organization_id, address, trigger)
+) WITH (fillfactor = 85);
+COMMENT ON TABLE omnimsg.reply_windows IS 'when an address last got an automatic reply: at most one per trigger in ten minutes';
+COMMENT ON COLUMN omnimsg.reply_windows.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.reply_windows.address IS 'who was answered';
+COMMENT ON COLUMN omnimsg.reply_windows.trigger IS 'what was answered: ''opt_out'', ''opt_in'' or ''help''';
+COMMENT ON COLUMN omnimsg.reply_windows.last_at IS 'when';
+
+CREATE TABLE omnimsg.reply_templates (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
+	trigger pg_catalog.text NOT NULL
+		CHECK (trigger OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out', 'opt_in', 'help', 'after_hours', 'generic'])),
+	language pg_catalog.text NOT NULL DEFAULT 'en'
+		CHECK (language OPERATOR(pg_catalog.~) '^[a-z]{2}$'),
+	body pg_catalog.text NOT NULL
+		CHECK (pg_catalog.length(body) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.length(body) OPERATOR(pg_catalog.<=) 1600),
+	active pg_catalog.bool NOT NULL DEFAULT true,
+	PRIMARY KEY (organization_id, id)
+);
+CREATE UNIQUE INDEX reply_templates_active ON omnimsg.reply_templates (organization_id, trigger, language) WHERE active;
+COMMENT ON TABLE omnimsg.reply_templates IS 'texts of automatic replies; where an organization has none, a built-in one is used';
+COMMENT ON COLUMN omnimsg.reply_templates.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.reply_templates.id IS 'identifies the template within its organization';
+COMMENT ON COLUMN omnimsg.reply_templates.trigger IS 'what it answers: ''opt_out'', ''opt_in'', ''help'', ''after_hours'' or ''generic''';
+COMMENT ON COLUMN omnimsg.reply_templates.language IS 'ISO 639-1 code; the reply is in the language of the keyword';
+COMMENT ON COLUMN omnimsg.reply_templates.body IS 'the text; {organization} stands for the organization''s name';
+COMMENT ON COLUMN omnimsg.reply_templates.active IS 'whether it is used';
+
+--
+-- Audit
+--
+
+CREATE TABLE omnimsg.audit_logs (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL,
+	action pg_catalog.text NOT NULL,
+	resource_type pg_catalog.text NOT NULL,
+	resource_id pg_catalog.uuid,
+	actor pg_catalog.text NOT NULL,
+	old_value pg_catalog.jsonb,
+	new_value pg_catalog.jsonb,
+	row_hash pg_catalog.bytea,
+	xid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+	created_at pg_catalog.timestamptz NOT NULL
+) PARTITION BY RANGE (created_at);
+
+CREATE TABLE omnimsg.audit_logs_default PARTITION OF omnimsg.audit_logs DEFAULT;
+ALTER TABLE omnimsg.audit_logs_default ADD PRIMARY KEY (organization_id, id);
+CREATE INDEX audit_logs_default_resource ON omnimsg.audit_logs_default (organization_id, resource_id);
+
+COMMENT ON TABLE omnimsg.audit_logs IS 'one row per effect, written in the transaction of the effect; carries ids, never an address or a text; partitioned by month';
+COMMENT ON TABLE omnimsg.audit_logs_default IS 'audit rows of months that have no partition yet; should be empty';
+COMMENT ON COLUMN omnimsg.audit_logs.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.audit_logs.id IS 'identifies the row; ordered by time';
+COMMENT ON COLUMN omnimsg.audit_logs.action IS 'what was done: MESSAGE_RECEIVED, OPT_OUT_REQUESTED, AUTO_REPLY_SENT ...';
+COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'' or ''event''';
+COMMENT ON COLUMN omnimsg.audit_logs.resource_id IS 'its id';
+COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx'', ''worker'', or ''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.audit_logs.old_value IS 'what was before';
+COMMENT ON COLUMN omnimsg.audit_logs.new_value IS 'what is now, and why';
+COMMENT ON COLUMN omnimsg.audit_logs.row_hash IS 'hash of the row; not filled by version 1.0';
+COMMENT ON COLUMN omnimsg.audit_logs.xid IS 'transaction that wrote it';
+COMMENT ON COLUMN omnimsg.audit_logs.created_at IS 'when';
+
+--
+-- A dump keeps all of it.  The nil organization is made by this script, and its row would
+-- collide when the dump is restored.
+--
+
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.organizations',
+	'WHERE id OPERATOR(pg_catalog.<>) ''00000000-0000-0000-0000-000000000000''');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.provider_accounts', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.inbound_phone_numbers', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.campaigns', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.collection_accounts', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.account_repairs', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.events', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.messages', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.messages_default', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.opt_out_requests', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.consents', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.outbox', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_windows', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_templates', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_logs', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_logs_default', '');
+
+--
+-- Functions
+--
+
+CREATE FUNCTION omnimsg.account_trigger() RETURNS pg_catalog.trigger
+	AS 'MODULE_PATHNAME', 'omnimsg_account_trigger' LANGUAGE C;
+COMMENT ON FUNCTION omnimsg.account_trigger() IS 'normalizes phones and takes over what the requests say of them';
+CREATE TRIGGER account_trigger
+	BEFORE INSERT OR UPDATE OF primary_phone, secondary_phone, email, sms_consent, email_consent
+	ON omnimsg.collection_accounts
+	FOR EACH ROW EXECUTE FUNCTION omnimsg.account_trigger();
+COMMENT ON TRIGGER account_trigger ON omnimsg.collection_accounts IS 'normalizes phones and takes over what the requests say of them; leaves rows alone while row_security is off, which is how pg_dump''s output restores';
+
+CREATE TYPE omnimsg.ingest_result AS (
+	ordinal pg_catalog.int4,
+	part pg_catalog.int4,
+	outcome pg_catalog.text,
+	event_type pg_catalog.text,
+	organization_id pg_catalog.uuid,
+	account_id pg_catalog.uuid,
+	message_id pg_catalog.uuid,
+	intent pg_catalog.text,
+	reply pg_catalog.text,
+	reason pg_catalog.text
+);
+COMMENT ON TYPE omnimsg.ingest_result IS 'what became of one event of a delivery';
+COMMENT ON COLUMN omnimsg.ingest_result.ordinal IS 'which delivery, from 1 in the order given';
+COMMENT ON COLUMN omnimsg.ingest_result.part IS 'which event of the delivery, from 1';
+COMMENT ON COLUMN omnimsg.ingest_result.outcome IS '''applied'', ''duplicate'', ''ignored'', ''pending'' or ''dead''; all of them are on disk when the transaction commits';
+COMMENT ON COLUMN omnimsg.ingest_result.event_type IS 'as the provider calls it';
+COMMENT ON COLUMN omnimsg.ingest_result.organization_id IS 'the tenant it was routed to';
+COMMENT ON COLUMN omnimsg.ingest_result.account_id IS 'the account it was linked to';
+COMMENT ON COLUMN omnimsg.ingest_result.message_id IS 'the message it made or moved';
+COMMENT ON COLUMN omnimsg.ingest_result.intent IS 'what the text asks for';
+COMMENT ON COLUMN omnimsg.ingest_result.reply IS '''queued'', ''provider'': it answers, ''suppressed'' or ''none''';
+COMMENT ON COLUMN omnimsg.ingest_result.reason IS 'why the event was not applied, or why no reply was queued';
+
+CREATE FUNCTION @extschema@.omnimsg_ingest(provider pg_catalog.text, body pg_catalog.bytea,
+		signature pg_catalog.text DEFAULT NULL, signed_at pg_catalog.text DEFAULT NULL,
+		key_id pg_catalog.text DEFAULT NULL, delivery_id pg_catalog.text DEFAULT NULL)
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_ingest(pg_catalog.text, pg_catalog.bytea, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_ingest(pg_catalog.text, pg_catalog.bytea, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'apply one verified webhook: body as it came, signature and signed_at as in its headers, key_id of the key that verified it; never raises for content; durable when the transaction commits; needs READ COMMITTED';
+
+CREATE FUNCTION @extschema@.omnimsg_ingest_batch(providers pg_catalog.text[], bodies pg_catalog.bytea[],
+		signatures pg_catalog.text[] DEFAULT NULL, signed_at pg_catalog.text[] DEFAULT NULL,
+		key_ids pg_catalog.text[] DEFAULT NULL, delivery_ids pg_catalog.text[] DEFAULT NULL)
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_ingest_batch(pg_catalog.text[], pg_catalog.bytea[], pg_catalog.text[],
+	pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_ingest_batch(pg_catalog.text[], pg_catalog.bytea[], pg_catalog.text[],
+	pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) IS 'omnimsg_ingest for many webhooks at once, given as arrays side by side; results come in their order';
+
+CREATE FUNCTION @extschema@.omnimsg_record_consent(organization_id pg_catalog.uuid, channel pg_catalog.text,
+		address pg_catalog.text, request_type pg_catalog.text, source pg_catalog.text,
+		note pg_catalog.text DEFAULT NULL, scope pg_catalog.text DEFAULT 'all',
+		occurred_at pg_catalog.timestamptz DEFAULT pg_catalog.now())
+	RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS 'record an opt-out or opt-in that did not come as a message; returns the id of the request; an opt-in by an agent needs a note';
+
+CREATE FUNCTION @extschema@.omnimsg_normalize_phone(raw pg_catalog.text, region pg_catalog.text DEFAULT 'US')
+	RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_normalize_phone(pg_catalog.text, pg_catalog.text) IS 'the E.164 form of a phone number, or NULL when it is not a possible one; region is what national numbers are read in';
+
+CREATE TYPE omnimsg.parsed_phone AS (
+	kind pg_catalog.text,
+	e164 pg_catalog.text,
+	extension pg_catalog.text,
+	country_code pg_catalog.int4,
+	region pg_catalog.text,
+	type pg_catalog.text,
+	status pg_catalog.text
+);
+COMMENT ON TYPE omnimsg.parsed_phone IS 'what omnimsg_parse_phone() reads';
+COMMENT ON COLUMN omnimsg.parsed_phone.kind IS '''e164'', ''short_code'', ''alphanumeric'', ''email'' or ''unknown''';
+COMMENT ON COLUMN omnimsg.parsed_phone.e164 IS 'the number with plus and country code, when it is a possible one';
+COMMENT ON COLUMN omnimsg.parsed_phone.extension IS 'digits of an extension';
+COMMENT ON COLUMN omnimsg.parsed_phone.country_code IS 'calling code';
+COMMENT ON COLUMN omnimsg.parsed_phone.region IS 'ISO 3166 region, where the calling code has one only';
+COMMENT ON COLUMN omnimsg.parsed_phone.type IS 'kind of line; not known by version 1.0';
+COMMENT ON COLUMN omnimsg.parsed_phone.status IS '''possible'', ''local_only'', ''too_short'', ''too_long'', ''invalid_country_code'', ''placeholder'' or ''not_a_number''';
+
+CREATE FUNCTION @extschema@.omnimsg_parse_phone(raw pg_catalog.text, region pg_catalog.text DEFAULT 'US')
+	RETURNS omnimsg.parsed_phone
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_parse_phone(pg_catalog.text, pg_catalog.text) IS 'what kind of address it is, its parts, and whether it is a possible phone number';
+
+CREATE FUNCTION @extschema@.omnimsg_detect_intent(body pg_catalog.text,
+		OUT label pg_catalog.text, OUT confidence pg_catalog.float8, OUT rule pg_catalog.text,
+		OUT span_start pg_catalog.int4, OUT span_end pg_catalog.int4, OUT channel pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_detect_intent(pg_catalog.text) IS 'what a text asks for: label ''opt_out'', ''opt_in'', ''help'', ''maybe_opt_out'' (a person should read it) or ''none''; the span is in bytes from 0, its end exclusive';
+
+CREATE FUNCTION @extschema@.omnimsg_verify_telnyx(body pg_catalog.bytea, signature pg_catalog.text,
+		signed_at pg_catalog.text, public_key pg_catalog.text,
+		at pg_catalog.timestamptz DEFAULT pg_catalog.now(),
+		tolerance pg_catalog.interval DEFAULT '300 s')
+	RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_verify_telnyx(pg_catalog.bytea, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.timestamptz, pg_catalog.interval) IS 'whether the signature over signed_at, "|" and the body is right (Ed25519, RFC 8032) and signed_at within the tolerance of at; false for NULLs; an unusable public key is an error';
+
+CREATE FUNCTION @extschema@.omnimsg_mask_phone(address pg_catalog.text)
+	RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_mask_phone(pg_catalog.text) IS 'an address that people can recognise but not read: +1555***4567';
+
+CREATE FUNCTION @extschema@.omnimsg_worker_status(OUT pid pg_catalog.int4, OUT state pg_catalog.text,
+		OUT started_at pg_catalog.timestamptz, OUT last_activity_at pg_catalog.timestamptz,
+		OUT in_flight pg_catalog.int4, OUT sent pg_catalog.int8, OUT failed pg_catalog.int8,
+		OUT unknown pg_catalog.int8)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.omnimsg_worker_status() IS 'the dispatcher of this server: pid (NULL when it does not run), what it does, and what it counted since it started';
+
+--
+-- Months
+--
+
+CREATE FUNCTION omnimsg.make_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+	starts timestamptz := month::timestamp AT TIME ZONE 'UTC';
+	ends timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
+	names text;
+	moved int8;
+BEGIN
+	IF to_regclass(format('omnimsg.%I', part)) IS NOT NULL THEN
+		RETURN NULL;
+	END IF;
+	-- generated columns cannot be inserted
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO names
+	  FROM pg_attribute a
+	 WHERE a.attrelid = format('omnimsg.%I', parent)::regclass
+	   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+
+	-- keys, indexes and comments of the default partition
+	EXECUTE format('CREATE TABLE omnimsg.%I (LIKE omnimsg.%I INCLUDING ALL)', part, parent || '_default');
+	-- nobody may add a row of the month to the default partition from here on
+	EXECUTE format('LOCK TABLE omnimsg.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+	EXECUTE format('WITH moved AS (DELETE FROM omnimsg.%I WHERE created_at >= $1 AND created_at < $2 RETURNING *) '
+				   'INSERT INTO omnimsg.%I (%s) SELECT %s FROM moved',
+				   parent || '_default', part, names, names) USING starts, ends;
+	GET DIAGNOSTICS moved = ROW_COUNT;
+	EXECUTE format('ALTER TABLE omnimsg.%I ATTACH PARTITION omnimsg.%I FOR VALUES FROM (%L) TO (%L)',
+				   parent, part, starts, ends);
+	RETURN moved;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.make_month(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.make_month(pg_catalog.text, pg_catalog.date) IS 'make the partition of a month (UTC) and move its rows out of the default partition; returns how many, NULL when the partition is there already';
+
+CREATE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.text, OUT object pg_catalog.text,
+		OUT rows pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET lock_timeout = '100ms'	-- ingest must not queue behind us: give up soon, the next run tries again
+AS $$
+DECLARE
+	this_month date := date_trunc('month', now() AT TIME ZONE 'UTC');
+	parent text;
+	month date;
+	oldest date;
+	child text;
+BEGIN
+	FOREACH parent IN ARRAY ARRAY['messages', 'audit_logs'] LOOP
+		FOR month IN SELECT generate_series(this_month, this_month + interval '3 months', '1 month') LOOP
+			object := format('omnimsg.%s_%s', parent, to_char(month, 'YYYY_MM'));
+			BEGIN
+				rows := omnimsg.make_month(parent, month);
+				IF rows IS NOT NULL THEN
+					action := 'partition made';
+					RETURN NEXT;
+				END IF;
+			EXCEPTION WHEN lock_not_available THEN
+				action := 'partition not made: the default partition is in use';
+				rows := NULL;
+				RETURN NEXT;
+			END;
+		END LOOP;
+	END LOOP;
+
+	-- bodies of messages, a month at a time; consent, requests and audit stay
+	oldest := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');
+	FOR child IN
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
+		   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest
+		 ORDER BY 1
+	LOOP
+		object := 'omnimsg.' || child;
+		rows := NULL;
+		BEGIN
+			EXECUTE format('DROP TABLE omnimsg.%I', child);
+			action := 'partition dropped';
+		EXCEPTION WHEN lock_not_available THEN
+			action := 'partition not dropped: it is in use';
+		END;
+		RETURN NEXT;
+	END LOOP;
+
+	action := 'rows purged';
+	DELETE FROM omnimsg.outbox o
+	 WHERE o.settled_at < now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval;
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	object := 'omnimsg.outbox';
+	IF rows > 0 THEN RETURN NEXT; END IF;
+
+	DELETE FROM omnimsg.reply_windows r WHERE r.last_at < now() - interval '1 day';
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	object := 'omnimsg.reply_windows';
+	IF rows > 0 THEN RETURN NEXT; END IF;
+
+	-- what is evidence of consent has its bytes kept, and is kept itself
+	DELETE FROM omnimsg.events e
+	 WHERE e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval
+	   AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL;
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	object := 'omnimsg.events';
+	IF rows > 0 THEN RETURN NEXT; END IF;
+
+	-- a status whose message never came is not of ours: the provider's own auto-reply, for one
+	action := 'rows given up';
+	UPDATE omnimsg.events e
+	   SET outcome = 'ignored', reason = 'its message never came', raw = NULL, signature = NULL
+	 WHERE e.outcome = 'pending' AND e.received_at < now() - interval '7 days';
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	IF rows > 0 THEN RETURN NEXT; END IF;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_maintain() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_maintain() IS 'make the partitions of this month and the next three, drop those past omnimsg.retention, purge what has expired; a row for each thing done; safe to run at any time and again';
+
+CREATE FUNCTION @extschema@.omnimsg_schedule_jobs(OUT job pg_catalog.text, OUT schedule pg_catalog.text,
+		OUT command pg_catalog.text, OUT result pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cron_database text := current_setting('cron.database_name', true);
+BEGIN
+	job := 'omnimsg_maintain';
+	schedule := '17 * * * *';
+	command := format('SELECT * FROM %s()', '@extschema@.omnimsg_maintain');
+	IF cron_database IS NULL THEN
+		result := 'pg_cron is not loaded: add it to shared_preload_libraries, or run the command hourly by other means';
+	ELSIF cron_database <> current_database() THEN
+		result := format('run in database %I: SELECT cron.schedule_in_database(%L, %L, %L, %L)',
+						 cron_database, job || ' ' || current_database(), schedule, command, current_database());
+	ELSIF NOT EXISTS (SELECT 1 FROM pg_extension x WHERE x.extname = 'pg_cron') THEN
+		result := 'run CREATE EXTENSION pg_cron in this database, then this function again';
+	ELSE
+		EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING job, schedule, command;
+		result := 'scheduled';
+	END IF;
+	RETURN NEXT;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_schedule_jobs() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_schedule_jobs() IS 'set up the jobs of omnimsg in pg_cron; in another database than cron.database_name it tells the statement to run there; safe to run again';
+
+--
+-- What people see
+--
+
+CREATE FUNCTION @extschema@.omnimsg_stats(since pg_catalog.interval DEFAULT '24 hours',
+		OUT name pg_catalog.text, OUT numerator pg_catalog.int8, OUT denominator pg_catalog.int8,
+		OUT ratio pg_catalog.numeric)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH journal AS (
+		SELECT count(*) FILTER (WHERE e.outcome <> 'dead') AS good, count(*) AS total
+		  FROM omnimsg.events e WHERE e.received_at > now() - since),
+	inbound AS (
+		SELECT count(*) FILTER (WHERE m.account_id IS NOT NULL) AS linked,
+			   count(*) FILTER (WHERE m.intent = 'opt_out') AS opt_outs, count(*) AS total
+		  FROM omnimsg.messages m WHERE m.direction = 'inbound' AND m.created_at > now() - since),
+	replies AS (
+		SELECT count(*) FILTER (WHERE o.state = 'sent') AS sent, count(*) AS total
+		  FROM omnimsg.outbox o
+		 WHERE o.settled_at > now() - since AND o.state <> 'suppressed'
+		   AND o.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply'))
+	SELECT w.name, w.numerator, w.denominator, round(w.numerator::numeric / nullif(w.denominator, 0), 4)
+	  FROM (SELECT 1, 'webhook_success', good, total FROM journal
+			UNION ALL SELECT 2, 'linking_rate', linked, total FROM inbound
+			UNION ALL SELECT 3, 'opt_out_rate', opt_outs, total FROM inbound
+			UNION ALL SELECT 4, 'auto_reply_success', sent, total FROM replies)
+		   AS w (n, name, numerator, denominator)
+	 ORDER BY w.n
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_stats(pg_catalog.interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_stats(pg_catalog.interval) TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.omnimsg_stats(pg_catalog.interval) IS 'four ratios over the last 24 hours or another time: events that did not end as dead letters, inbound messages with an account, inbound messages that are opt-outs, automatic replies that the provider accepted; ratio is NULL without a denominator';
+
+CREATE FUNCTION @extschema@.omnimsg_health(OUT severity pg_catalog.text, OUT finding pg_catalog.text,
+		OUT detail pg_catalog.text, OUT hint pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'error', 'the dispatcher does not run', NULL::text,
+		   'Add omnimsg to shared_preload_libraries, set omnimsg.database to this database, restart, and look into the log of the server.'
+	  FROM @extschema@.omnimsg_worker_status() s
+	 WHERE s.pid IS NULL AND NOT pg_is_in_recovery()
+	UNION ALL
+	SELECT 'warning', 'omnimsg.database is another database', current_setting('omnimsg.database', true),
+		   'Nothing is sent from this database.'
+	 WHERE current_setting('omnimsg.database', true) <> current_database()
+	UNION ALL
+	SELECT 'warning', 'omnimsg.dispatch is off', NULL, 'Nothing is sent until it is on.'
+	 WHERE current_setting('omnimsg.dispatch', true) = 'off'
+	UNION ALL
+	SELECT 'error', format('%s is off', s.name), NULL,
+		   'A crash of the machine can lose webhooks that were answered 200.'
+	  FROM pg_settings s WHERE s.name IN ('fsync', 'full_page_writes') AND s.setting = 'off'
+	UNION ALL
+	SELECT 'warning', 'dead letters are open', format('%s, the oldest of %s', count(*), min(e.received_at)),
+		   'See omnimsg.dead_letters.'
+	  FROM omnimsg.events e WHERE e.outcome = 'dead' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'messages wait longer than a minute',
+		   format('%s, the oldest due at %s', count(*), min(o.next_attempt_at)),
+		   'See last_error in omnimsg.outbox, and omnimsg_worker_status().'
+	  FROM omnimsg.outbox o
+	 WHERE o.state = 'queued' AND o.next_attempt_at < now() - interval '1 minute' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'the fate of messages is unknown', format('%s in the last day', count(*)),
+		   'They are not sent again. Ask the provider what became of them.'
+	  FROM omnimsg.outbox o
+	 WHERE o.state = 'unknown' AND o.settled_at > now() - interval '1 day' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'numbers have no provider account', string_agg(w.masked, ', ' ORDER BY w.masked),
+		   'Set provider_account_id in omnimsg.inbound_phone_numbers; nothing can be sent from them.'
+	  FROM (SELECT @extschema@.omnimsg_mask_phone(n.phone_number) AS masked
+			  FROM omnimsg.inbound_phone_numbers n
+			 WHERE n.provider_account_id IS NULL AND n.reply_mode = 'auto'
+			 ORDER BY n.phone_number LIMIT 10) AS w HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'a number has several primary organizations',
+		   @extschema@.omnimsg_mask_phone(n.phone_number),
+		   'Leave is_primary to one of them in omnimsg.inbound_phone_numbers.'
+	  FROM omnimsg.inbound_phone_numbers n WHERE n.is_primary
+	 GROUP BY n.phone_number HAVING count(*) > 1
+	UNION ALL
+	SELECT 'warning', format('omnimsg.%s_default has rows', w.parent), NULL,
+		   'Run omnimsg_maintain(); schedule it with omnimsg_schedule_jobs().'
+	  FROM (SELECT 'messages' WHERE EXISTS (SELECT 1 FROM omnimsg.messages_default)
+			UNION ALL
+			SELECT 'audit_logs' WHERE EXISTS (SELECT 1 FROM omnimsg.audit_logs_default)) AS w (parent)
+	UNION ALL
+	SELECT 'warning', format('next month has no partition of omnimsg.%s', w.parent), NULL,
+		   'Run omnimsg_maintain(); schedule it with omnimsg_schedule_jobs().'
+	  FROM (VALUES ('messages'), ('audit_logs')) AS w (parent)
+	 WHERE to_regclass(format('omnimsg.%s_%s', w.parent,
+							  to_char((now() AT TIME ZONE 'UTC') + interval '1 month', 'YYYY_MM'))) IS NULL
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_health() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_health() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.omnimsg_health() IS 'what somebody should look at, with what to do; no rows when all is well';

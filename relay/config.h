@@ -1,0 +1,35 @@
+/*
+ * config.h
+ *		What the environment tells the relay.
+ */
+#ifndef OM_RELAY_CONFIG_H
+#define OM_RELAY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "log.h"
+
+typedef struct OmConfig
+{
+	const char *listen;
+	const char *database;
+	const char *telnyx_public_keys;
+	size_t		max_body_bytes;
+	int			db_connections;
+	int			batch;
+	int			max_connections;
+	OmLogLevel	log_level;
+} OmConfig;
+
+/*
+ * Read the OMNIMSG_RELAY_* variables.  False when one cannot be used; then error
+ * says which, and what it must be.  Strings point into the environment or are static.
+ */
+extern bool om_config_load(OmConfig *config, char *error, size_t error_size);
+
+/* The variables with their defaults, as --help shows them */
+extern void om_config_print_help(FILE *out);
+
+#endif							/* OM_RELAY_CONFIG_H */

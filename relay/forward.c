@@ -1,0 +1,457 @@
+/*
+ * forward.c
+ *		The queue between the HTTP threads and the database threads.
+ *
+ * An HTTP thread puts an item into the queue and waits for it.  A database thread
+ * takes all that wait, up to a limit, and gives them to the database in one call, so
+ * batches grow by themselves under load.  One mutex guards the queue and the state
+ * of every item, and the state says whose it is:
+ *
+ * 		QUEUED		the HTTP thread's, which may take it out again
+ * 		TAKEN		the database thread's; the HTTP thread only waits
+ * 		ABANDONED	the database thread's alone: the HTTP thread has gone, and the
+ * 					database thread frees it
+ * 		DONE		the HTTP thread's, which frees it
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "database.h"
+#include "forward.h"
+#include "log.h"
+#include "metrics.h"
+
+/* The bodies of one batch together; a single larger one goes alone. */
+#define BATCH_BYTES			(1024 * 1024)
+
+/* An idle connection is asked this often whether it still answers, */
+#define PING_EVERY_MS		1000
+#define PING_TIMEOUT_MS		1000
+/* and counts as ready this long after an answer. */
+#define READY_FOR_MS		3500
+
+/* Without any connection for this long, deliveries no longer wait for one. */
+#define GIVE_UP_AFTER_MS	2000
+
+#define BACKOFF_MIN_MS		50
+#define BACKOFF_MAX_MS		1000
+
+typedef enum ItemState
+{
+	QUEUED,
+	TAKEN,
+	ABANDONED,
+	DONE
+} ItemState;
+
+typedef struct Item
+{
+	OmDbDelivery delivery;
+	uint8_t    *body;
+	char	   *texts;			/* signature, signed_at and key_id, one after the other */
+	int64_t		deadline;
+	ItemState	state;
+	bool		stored;			/* valid when DONE */
+	pthread_cond_t done;
+	struct Item *next;
+} Item;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_condattr_t monotonic;
+static pthread_cond_t work;		/* the queue has grown, or stopping */
+static pthread_cond_t stop_asked;	/* stopping, for those without a connection */
+static Item *queue_head;
+static Item **queue_tail = &queue_head;
+static long queue_depth;
+static long connections_up;
+static int64_t down_since;		/* when the last connection went */
+static int64_t answered_at;		/* when any connection last answered */
+static bool stopping;
+
+static const char *database;
+static int	batch_limit;
+static pthread_t *threads;
+static int	nthreads;
+
+static void
+free_item(Item *item)
+{
+	pthread_cond_destroy(&item->done);
+	free(item->texts);
+	free(item->body);
+	free(item);
+}
+
+/* Copy a text into the item's store and step behind it. */
+static const char *
+keep_text(char **store, const char *text)
+{
+	size_t		size = strlen(text) + 1;
+	char	   *kept = *store;
+
+	memcpy(kept, text, size);
+	*store += size;
+	return kept;
+}
+
+static Item *
+make_item(const OmDelivery *delivery)
+{
+	Item	   *item = calloc(1, sizeof(Item));
+	char	   *store;
+
+	if (item == NULL)
+		return NULL;
+	item->texts = malloc(strlen(delivery->signature) + strlen(delivery->signed_at) +
+						 strlen(delivery->key_id) + 3);
+	if (item->texts == NULL)
+	{
+		free(item);
+		return NULL;
+	}
+	store = item->texts;
+	item->delivery.signature = keep_text(&store, delivery->signature);
+	item->delivery.signed_at = keep_text(&store, delivery->signed_at);
+	item->delivery.key_id = keep_text(&store, delivery->key_id);
+	item->delivery.provider = delivery->provider;
+	item->delivery.body = delivery->body;
+	item->delivery.body_len = delivery->body_len;
+	item->body = delivery->body;
+	item->deadline = delivery->deadline;
+	pthread_cond_init(&item->done, &monotonic);
+	return item;
+}
+
+/* The caller holds the mutex; the item is in the queue. */
+static void
+unqueue(Item *item)
+{
+	Item	  **link = &queue_head;
+
+	while (*link != item)
+		link = &(*link)->next;
+	*link = item->next;
+	if (item->next == NULL)
+		queue_tail = link;
+	queue_depth--;
+}
+
+OmForwardResult
+om_forward(const OmDelivery *delivery)
+{
+	struct timespec until = om_clock_timespec(delivery->deadline);
+	OmForwardResult result = OM_FORWARD_LATE;
+	bool		ours = true;
+	int			rc = 0;
+	Item	   *item = make_item(delivery);
+
+	if (item == NULL)
+	{
+		free(delivery->body);
+		return OM_FORWARD_FAILED;
+	}
+
+	pthread_mutex_lock(&mutex);
+	if (connections_up == 0 && om_clock_ms() - down_since > GIVE_UP_AFTER_MS)
+	{
+		pthread_mutex_unlock(&mutex);
+		free_item(item);
+		return OM_FORWARD_NO_DATABASE;
+	}
+
+	*queue_tail = item;
+	queue_tail = &item->next;
+	queue_depth++;
+	pthread_cond_signal(&work);
+
+	while (item->state != DONE && rc == 0)
+		rc = pthread_cond_timedwait(&item->done, &mutex, &until);
+
+	switch (item->state)
+	{
+		case QUEUED:
+			unqueue(item);
+			if (connections_up == 0)
+				result = OM_FORWARD_NO_DATABASE;
+			break;
+		case TAKEN:
+			item->state = ABANDONED;
+			ours = false;
+			break;
+		case DONE:
+			result = item->stored ? OM_FORWARD_STORED : OM_FORWARD_FAILED;
+			break;
+		case ABANDONED:
+			break;				/* nobody else abandons it */
+	}
+	pthread_mutex_unlock(&mutex);
+
+	if (ours)
+		free_item(item);
+	return result;
+}
+
+/*
+ * Take what waits.  The caller holds the mutex.  *deadline is the last moment at which
+ * somebody waits for any of it.
+ */
+static int
+take_batch(Item **items, int64_t *deadline)
+{
+	size_t		bytes = 0;
+	int			n = 0;
+
+	*deadline = 0;
+	while (n < batch_limit && queue_head != NULL)
+	{
+		Item	   *item = queue_head;
+
+		if (n > 0 && bytes + item->delivery.body_len > BATCH_BYTES)
+			break;
+		queue_head = item->next;
+		if (queue_head == NULL)
+			queue_tail = &queue_head;
+		queue_depth--;
+		item->next = NULL;
+		item->state = TAKEN;
+		bytes += item->delivery.body_len;
+		if (item->deadline > *deadline)
+			*deadline = item->deadline;
+		items[n++] = item;
+	}
+	/* What is left is for the next thread. */
+	if (queue_head != NULL)
+		pthread_cond_signal(&work);
+	return n;
+}
+
+/* Give the items back to whom they belong. */
+static void
+finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered)
+{
+	int			i;
+
+	pthread_mutex_lock(&mutex);
+	if (answered)
+		answered_at = om_clock_ms();
+	for (i = 0; i < n; i++)
+	{
+		Item	   *item = items[i];
+
+		if (item->state == ABANDONED)
+			free_item(item);
+		else
+		{
+			item->stored = deliveries[i].stored;
+			item->state = DONE;
+			pthread_cond_signal(&item->done);
+		}
+	}
+	pthread_mutex_unlock(&mutex);
+}
+
+static void
+note_up(void)
+{
+	pthread_mutex_lock(&mutex);
+	connections_up++;
+	answered_at = om_clock_ms();
+	pthread_mutex_unlock(&mutex);
+}
+
+static void
+note_down(void)
+{
+	pthread_mutex_lock(&mutex);
+	connections_up--;
+	if (connections_up == 0)
+		down_since = om_clock_ms();
+	pthread_mutex_unlock(&mutex);
+}
+
+/* Wait before the next attempt to connect; false when stopping. */
+static bool
+wait_backoff(unsigned int failures, unsigned int *seed)
+{
+	int64_t		ms = BACKOFF_MIN_MS;
+	struct timespec until;
+	bool		go_on;
+	int			rc = 0;
+
+	while (failures-- > 1 && ms < BACKOFF_MAX_MS)
+		ms *= 2;
+	/* Half of it by chance, so that the threads do not come all together. */
+	ms = ms / 2 + rand_r(seed) % (ms / 2 + 1);
+	until = om_clock_timespec(om_clock_ms() + ms);
+
+	pthread_mutex_lock(&mutex);
+	while (!stopping && rc == 0)
+		rc = pthread_cond_timedwait(&stop_asked, &mutex, &until);
+	go_on = !stopping;
+	pthread_mutex_unlock(&mutex);
+	return go_on;
+}
+
+/* Serve the queue with a connection until it breaks; false when stopping. */
+static bool
+serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
+{
+	for (;;)
+	{
+		struct timespec until = om_clock_timespec(om_clock_ms() + PING_EVERY_MS);
+		int64_t		deadline;
+		bool		usable;
+		int			rc = 0;
+		int			n;
+		int			i;
+
+		pthread_mutex_lock(&mutex);
+		while (!stopping && queue_head == NULL && rc == 0)
+			rc = pthread_cond_timedwait(&work, &mutex, &until);
+		if (stopping && queue_head == NULL)
+		{
+			pthread_mutex_unlock(&mutex);
+			return false;
+		}
+		pthread_mutex_unlock(&mutex);
+
+		/*
+		 * A server that was stopped while nothing happened has closed its end.  Seen
+		 * before a batch is taken, this costs no delivery.
+		 */
+		if (!om_db_is_open(db))
+		{
+			pthread_mutex_lock(&mutex);
+			if (queue_head != NULL)
+				pthread_cond_signal(&work);
+			pthread_mutex_unlock(&mutex);
+			return true;
+		}
+
+		pthread_mutex_lock(&mutex);
+		n = take_batch(items, &deadline);
+		pthread_mutex_unlock(&mutex);
+
+		if (n == 0)
+		{
+			if (rc == 0)
+				continue;		/* another thread was faster */
+			if (!om_db_ping(db, om_clock_ms() + PING_TIMEOUT_MS))
+				return true;
+			pthread_mutex_lock(&mutex);
+			answered_at = om_clock_ms();
+			pthread_mutex_unlock(&mutex);
+			continue;
+		}
+
+		for (i = 0; i < n; i++)
+			deliveries[i] = items[i]->delivery;
+		om_metrics_batch(n);
+		usable = om_db_ingest(db, deliveries, n, deadline);
+		finish_batch(items, deliveries, n, usable);
+		if (!usable)
+			return true;
+	}
+}
+
+static void *
+database_main(void *arg)
+{
+	unsigned int seed = (unsigned int) om_clock_ms() + (unsigned int) (uintptr_t) arg * 7919u;
+	Item	  **items = calloc((size_t) batch_limit, sizeof(Item *));
+	OmDbDelivery *deliveries = calloc((size_t) batch_limit, sizeof(OmDbDelivery));
+	unsigned int failures = 0;
+	bool		go_on = items != NULL && deliveries != NULL;
+
+	while (go_on)
+	{
+		OmDb	   *db = om_db_open(database);
+
+		if (db != NULL)
+		{
+			failures = 0;
+			note_up();
+			go_on = serve(db, items, deliveries);
+			note_down();
+			om_db_close(db);
+		}
+		if (go_on)
+			go_on = wait_backoff(++failures, &seed);
+	}
+	free(items);
+	free(deliveries);
+	return NULL;
+}
+
+bool
+om_forward_start(const char *conninfo, int connections, int batch)
+{
+	database = conninfo;
+	batch_limit = batch;
+	down_since = om_clock_ms();
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&work, &monotonic);
+	pthread_cond_init(&stop_asked, &monotonic);
+
+	threads = calloc((size_t) connections, sizeof(pthread_t));
+	if (threads == NULL)
+		return false;
+	for (nthreads = 0; nthreads < connections; nthreads++)
+	{
+		if (pthread_create(&threads[nthreads], NULL, database_main,
+						   (void *) (uintptr_t) nthreads) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+om_forward_stop(void)
+{
+	int			i;
+
+	pthread_mutex_lock(&mutex);
+	stopping = true;
+	pthread_cond_broadcast(&work);
+	pthread_cond_broadcast(&stop_asked);
+	pthread_mutex_unlock(&mutex);
+	for (i = 0; i < nthreads; i++)
+		pthread_join(threads[i], NULL);
+	free(threads);
+}
+
+bool
+om_forward_ready(void)
+{
+	bool		ready;
+
+	pthread_mutex_lock(&mutex);
+	ready = connections_up > 0 && om_clock_ms() - answered_at <= READY_FOR_MS;
+	pthread_mutex_unlock(&mutex);
+	return ready;
+}
+
+long
+om_forward_queue_depth(void)
+{
+	long		depth;
+
+	pthread_mutex_lock(&mutex);
+	depth = queue_depth;
+	pthread_mutex_unlock(&mutex);
+	return depth;
+}
+
+long
+om_forward_connections(void)
+{
+	long		up;
+
+	pthread_mutex_lock(&mutex);
+	up = connections_up;
+	pthread_mutex_unlock(&mutex);
+	return up;
+}

@@ -1,0 +1,51 @@
+/*
+ * forward.h
+ *		Verified deliveries on their way into the database, in batches.
+ */
+#ifndef OM_RELAY_FORWARD_H
+#define OM_RELAY_FORWARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum OmForwardResult
+{
+	OM_FORWARD_STORED,			/* committed */
+	OM_FORWARD_FAILED,			/* the database refused or lost it: perhaps stored, perhaps not */
+	OM_FORWARD_LATE,			/* no answer by the deadline: perhaps stored, perhaps not */
+	OM_FORWARD_NO_DATABASE		/* there is no connection */
+} OmForwardResult;
+
+typedef struct OmDelivery
+{
+	const char *provider;
+	uint8_t    *body;			/* from malloc; om_forward takes it over */
+	size_t		body_len;
+	const char *signature;		/* header texts */
+	const char *signed_at;
+	const char *key_id;
+	int64_t		deadline;		/* monotonic milliseconds */
+} OmDelivery;
+
+/* Start the database threads.  A database that is down is no error. */
+extern bool om_forward_start(const char *conninfo, int connections, int batch);
+
+/* End them.  Only when no delivery is under way. */
+extern void om_forward_stop(void);
+
+/*
+ * Store one delivery.  Returns when it is committed, when it failed, or at its
+ * deadline, whichever is first.  The body is freed in any case, sooner or later;
+ * the texts are copied.
+ */
+extern OmForwardResult om_forward(const OmDelivery *delivery);
+
+/* Is a connection up that has answered in the last seconds? */
+extern bool om_forward_ready(void);
+
+/* For the metrics */
+extern long om_forward_queue_depth(void);
+extern long om_forward_connections(void);
+
+#endif							/* OM_RELAY_FORWARD_H */

@@ -1,0 +1,593 @@
+/*
+ * http.c
+ *		The HTTP side of the relay; the only file that knows civetweb.
+ *
+ * Everything is answered in begin_request, which comes before all that civetweb would
+ * do by itself (files, CORS, redirects, WebSockets).  civetweb 1.15 reads a request more
+ * generously than is safe behind a proxy, so framing is checked here again:
+ *
+ *	- it takes the first of two Content-Length headers, "5abc" as 5, and
+ *	  Transfer-Encoding beside Content-Length (request smuggling, RFC 9112 11.2);
+ *	- it keeps 64 headers and drops the others silently;
+ *	- it matches decoded and cleaned paths; here the raw path must be equal;
+ *	- it drains an unread body for as long as the client sends, unless the
+ *	  connection is marked to be closed before the callback returns;
+ *	- its timeouts start anew with each byte (see cutoff.h).
+ */
+#include <civetweb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "clock.h"
+#include "cutoff.h"
+#include "forward.h"
+#include "http.h"
+#include "metrics.h"
+#include "verify.h"
+
+/* The provider waits 2 s for an answer; these count from the end of the headers. */
+#define BODY_DEADLINE_MS	1200
+#define STORE_DEADLINE_MS	1750
+
+/* How long an unread body may go on arriving after an early answer */
+#define DISCARD_MS			300
+
+/*
+ * Threads beyond the connections that may keep alive.  A connection that gets one of
+ * these is closed after its answer, so there is always one free again soon.
+ */
+#define SPARE_THREADS		8
+
+/* More than any webhook takes */
+#define DRAIN_MS			2500
+
+#define SIGNATURE_HEADER	"telnyx-signature-ed25519"
+#define TIMESTAMP_HEADER	"telnyx-timestamp"
+
+typedef struct Answer
+{
+	int			status;
+	const char *reason;			/* RFC 9110 */
+	const char *body;
+} Answer;
+
+static const Answer answer_ok = {200, "OK", "{\"status\":\"ok\"}\n"};
+static const Answer answer_ready = {200, "OK", "{\"status\":\"ready\"}\n"};
+static const Answer answer_bad_request = {400, "Bad Request", "{\"status\":\"bad_request\"}\n"};
+static const Answer answer_unauthorized = {401, "Unauthorized", "{\"status\":\"unauthorized\"}\n"};
+static const Answer answer_not_found = {404, "Not Found", "{\"status\":\"not_found\"}\n"};
+static const Answer answer_not_allowed =
+{405, "Method Not Allowed", "{\"status\":\"method_not_allowed\"}\n"};
+static const Answer answer_timeout =
+{408, "Request Timeout", "{\"status\":\"request_timeout\"}\n"};
+static const Answer answer_length_required =
+{411, "Length Required", "{\"status\":\"length_required\"}\n"};
+static const Answer answer_too_large =
+{413, "Content Too Large", "{\"status\":\"too_large\"}\n"};
+static const Answer answer_expectation =
+{417, "Expectation Failed", "{\"status\":\"expectation_failed\"}\n"};
+static const Answer answer_too_many_headers =
+{431, "Request Header Fields Too Large", "{\"status\":\"too_many_headers\"}\n"};
+static const Answer answer_internal_error =
+{500, "Internal Server Error", "{\"status\":\"internal_error\"}\n"};
+static const Answer answer_unavailable =
+{503, "Service Unavailable", "{\"status\":\"unavailable\"}\n"};
+static const Answer answer_version =
+{505, "HTTP Version Not Supported", "{\"status\":\"http_version\"}\n"};
+
+/* One request */
+typedef struct Request
+{
+	struct mg_connection *conn;
+	const struct mg_request_info *info;
+	int64_t		begun;
+	const char *content_length; /* NULL: none */
+	const char *signature;
+	const char *timestamp;
+	bool		body_unread;	/* there may be bytes on the way that belong to it */
+} Request;
+
+static struct mg_context *context;
+static const OmConfig *config;
+static atomic_long connections;
+static atomic_bool draining;
+static OmLogLimit unauthorized_limit = OM_LOG_LIMIT_INIT;
+
+static const char *
+header(const Request *request, const char *name, int *count)
+{
+	const char *value = NULL;
+	int			i;
+
+	*count = 0;
+	for (i = 0; i < request->info->num_headers; i++)
+	{
+		if (strcasecmp(request->info->http_headers[i].name, name) == 0)
+		{
+			if (*count == 0)
+				value = request->info->http_headers[i].value;
+			(*count)++;
+		}
+	}
+	return value;
+}
+
+/*
+ * May the connection live on?  Only when civetweb would keep it too, so that the
+ * answer never says what will not happen.
+ */
+static bool
+may_keep_alive(const Request *request)
+{
+	const char *wish;
+	int			count;
+
+	if (request->body_unread || atomic_load(&draining) ||
+		atomic_load(&connections) > config->max_connections)
+		return false;
+	wish = header(request, "Connection", &count);
+	if (count > 1)
+		return false;
+	if (count == 1)
+		return strcasecmp(wish, "keep-alive") == 0;
+	return request->info->http_version != NULL &&
+		strcmp(request->info->http_version, "1.1") == 0;
+}
+
+static void
+write_answer(struct mg_connection *conn, const Answer *answer, const char *type,
+			 const char *extra, const char *body, size_t body_len, bool keep_alive)
+{
+	char		head[512];
+	int			len;
+
+	len = snprintf(head, sizeof(head),
+				   "HTTP/1.1 %d %s\r\n"
+				   "Content-Type: %s\r\n"
+				   "Content-Length: %zu\r\n"
+				   "Cache-Control: no-store\r\n"
+				   "%s"
+				   "Connection: %s\r\n\r\n",
+				   answer->status, answer->reason, type, body_len, extra,
+				   keep_alive ? "keep-alive" : "close");
+
+	/* One segment when it fits, and it always does but for the metrics. */
+	if ((size_t) len + body_len <= sizeof(head))
+	{
+		memcpy(head + len, body, body_len);
+		mg_write(conn, head, (size_t) len + body_len);
+	}
+	else
+	{
+		mg_write(conn, head, (size_t) len);
+		mg_write(conn, body, body_len);
+	}
+}
+
+/*
+ * Let the rest of a body arrive before the connection is closed: closing with
+ * unread bytes resets it, and the client may never see the answer (RFC 9112 9.6).
+ * For a client that does not come to an end the cutoff does.
+ */
+static void
+discard_body(const Request *request)
+{
+	char		buffer[4096];
+	size_t		left = 4 * config->max_body_bytes;
+	OmCutoff	cutoff = {
+		.remote_addr = request->info->remote_addr,
+		.remote_port = request->info->remote_port,
+		.local_port = request->info->server_port,
+		.at = om_clock_ms() + DISCARD_MS
+	};
+
+	om_cutoff_arm(&cutoff);
+	while (left > 0)
+	{
+		int			n = mg_read(request->conn, buffer, sizeof(buffer));
+
+		if (n <= 0)
+			break;
+		left -= (size_t) n < left ? (size_t) n : left;
+	}
+	om_cutoff_disarm(&cutoff);
+}
+
+static int
+send_text(Request *request, const Answer *answer, const char *type,
+		  const char *extra, const char *body, size_t body_len)
+{
+	bool		keep_alive = may_keep_alive(request);
+
+	/* Before anything else: civetweb drains without an end otherwise. */
+	if (!keep_alive)
+		mg_disable_connection_keep_alive(request->conn);
+	write_answer(request->conn, answer, type, extra, body, body_len, keep_alive);
+	if (request->body_unread)
+		discard_body(request);
+	return answer->status;
+}
+
+static int
+send_answer(Request *request, const Answer *answer)
+{
+	return send_text(request, answer, "application/json", "",
+					 answer->body, strlen(answer->body));
+}
+
+static int
+send_not_allowed(Request *request, const char *allow)
+{
+	char		extra[32];
+
+	snprintf(extra, sizeof(extra), "Allow: %s\r\n", allow);
+	return send_text(request, &answer_not_allowed, "application/json", extra,
+					 answer_not_allowed.body, strlen(answer_not_allowed.body));
+}
+
+/* Read the headers that matter; an answer when the request must not be served. */
+static const Answer *
+check_framing(Request *request)
+{
+	const char *digits;
+	int			encodings;
+	int			lengths;
+	int			signatures;
+	int			timestamps;
+
+	request->body_unread = true;	/* until it is known where the request ends */
+	if (request->info->num_headers >= MG_MAX_HEADERS)
+		return &answer_too_many_headers;
+
+	(void) header(request, "Transfer-Encoding", &encodings);
+	request->content_length = header(request, "Content-Length", &lengths);
+	request->signature = header(request, SIGNATURE_HEADER, &signatures);
+	request->timestamp = header(request, TIMESTAMP_HEADER, &timestamps);
+
+	if (encodings > 0)
+		return lengths > 0 ? &answer_bad_request : &answer_length_required;
+	if (lengths > 1 || signatures > 1 || timestamps > 1)
+		return &answer_bad_request;
+	if (lengths == 1)
+	{
+		digits = request->content_length;
+		if (*digits == '\0' || strspn(digits, "0123456789") != strlen(digits))
+			return &answer_bad_request;
+		if (strlen(digits) > 7)
+			return &answer_too_large;
+	}
+	request->body_unread = lengths == 1 && atol(request->content_length) > 0;
+	return NULL;
+}
+
+/* A client that wants to be asked for the body is asked, once all headers are right. */
+static const Answer *
+check_expectation(const Request *request)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	int			count;
+	const char *expected = header(request, "Expect", &count);
+
+	if (count == 0)
+		return NULL;
+	if (count > 1 || strcasecmp(expected, "100-continue") != 0)
+		return &answer_expectation;
+	if (strcmp(request->info->http_version, "1.1") == 0)
+		mg_write(request->conn, go_on, sizeof(go_on) - 1);
+	return NULL;
+}
+
+/* Read the body; an answer when it does not come whole and in time. */
+static const Answer *
+read_body(Request *request, uint8_t *body, size_t len)
+{
+	size_t		got = 0;
+	int			n = 1;
+	OmCutoff	cutoff = {
+		.remote_addr = request->info->remote_addr,
+		.remote_port = request->info->remote_port,
+		.local_port = request->info->server_port,
+		.at = request->begun + BODY_DEADLINE_MS
+	};
+
+	if (len == 0)
+		return NULL;
+	om_cutoff_arm(&cutoff);
+	while (got < len && n > 0)
+	{
+		n = mg_read(request->conn, body + got, len - got);
+		if (n > 0)
+			got += (size_t) n;
+	}
+	om_cutoff_disarm(&cutoff);
+
+	if (got == len)
+	{
+		request->body_unread = false;
+		return NULL;
+	}
+	/* No use in waiting for the rest, and nothing more can be read. */
+	mg_disable_connection_keep_alive(request->conn);
+	return cutoff.fired ? &answer_timeout : &answer_bad_request;
+}
+
+static void
+log_unauthorized(OmSignatureResult result)
+{
+	OmLogLine	line;
+	int64_t		suppressed;
+
+	if (!om_log_allowed(&unauthorized_limit, &suppressed))
+		return;
+	om_log_begin(&line, OM_LOG_INFO, "delivery refused");
+	om_log_text(&line, "reason", om_signature_result_name(result));
+	if (suppressed > 0)
+		om_log_number(&line, "suppressed", suppressed);
+	om_log_end(&line);
+}
+
+static const Answer *
+refuse(OmSignatureResult result)
+{
+	om_metrics_verified(result);
+	if (result == OM_SIGNATURE_NO_SPACE)
+		return &answer_unavailable; /* no memory: not the sender's fault */
+	log_unauthorized(result);
+	return &answer_unauthorized;
+}
+
+/* A whole body is there: verify it and store it.  Takes the body over. */
+static const Answer *
+accept_body(const Request *request, uint8_t *body, size_t len)
+{
+	char		key_id[65];
+	OmSignatureResult result;
+	OmDelivery	delivery = {
+		.provider = "telnyx",
+		.body = body,
+		.body_len = len,
+		.signature = request->signature,
+		.signed_at = request->timestamp,
+		.key_id = key_id,
+		.deadline = request->begun + STORE_DEADLINE_MS
+	};
+
+	result = om_verify_delivery(request->timestamp, request->signature, body, len, key_id);
+	if (result != OM_SIGNATURE_OK)
+	{
+		free(body);
+		return refuse(result);
+	}
+	om_metrics_verified(result);
+	return om_forward(&delivery) == OM_FORWARD_STORED ? &answer_ok : &answer_unavailable;
+}
+
+static const Answer *
+receive_webhook(Request *request)
+{
+	const Answer *refusal;
+	uint8_t    *body;
+	size_t		len;
+
+	if (request->content_length == NULL)
+		return &answer_length_required;
+	len = (size_t) atol(request->content_length);
+	if (len > config->max_body_bytes)
+		return &answer_too_large;
+	if (request->signature == NULL || request->timestamp == NULL)
+		return refuse(OM_SIGNATURE_MISSING);
+	if (atomic_load(&draining))
+		return &answer_unavailable;
+	refusal = check_expectation(request);
+	if (refusal != NULL)
+		return refusal;
+
+	body = malloc(len > 0 ? len : 1);
+	if (body == NULL)
+		return &answer_unavailable;
+	refusal = read_body(request, body, len);
+	if (refusal != NULL)
+	{
+		free(body);
+		return refusal;
+	}
+	return accept_body(request, body, len);
+}
+
+static int
+serve_webhook(Request *request)
+{
+	int			status;
+
+	/* Counted before draining is looked at, so that om_http_drain misses none. */
+	om_metrics_webhook_begin();
+	status = send_answer(request, receive_webhook(request));
+	om_metrics_webhook_end(om_clock_ms() - request->begun);
+	om_metrics_answer(status);
+	return status;
+}
+
+static int
+serve_metrics(Request *request)
+{
+	char		page[OM_METRICS_SIZE];
+	size_t		len = om_metrics_render(page, sizeof(page));
+
+	return send_text(request, &answer_ok, "text/plain; version=0.0.4; charset=utf-8", "",
+					 page, len);
+}
+
+static int
+count_answer(int status)
+{
+	om_metrics_answer(status);
+	return status;
+}
+
+static int
+begin_request(struct mg_connection *conn)
+{
+	Request		request = {
+		.conn = conn,
+		.info = mg_get_request_info(conn),
+		.begun = om_clock_ms()
+	};
+	const char *path = request.info->local_uri_raw;
+	const char *method = request.info->request_method;
+	const Answer *refusal = check_framing(&request);
+
+	if (refusal != NULL)
+		return count_answer(send_answer(&request, refusal));
+
+	if (strcmp(path, "/webhooks/telnyx") == 0)
+	{
+		if (strcmp(method, "POST") != 0)
+			return count_answer(send_not_allowed(&request, "POST"));
+		return serve_webhook(&request);
+	}
+	if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
+		strcmp(path, "/metrics") == 0)
+	{
+		if (strcmp(method, "GET") != 0)
+			return count_answer(send_not_allowed(&request, "GET"));
+		if (path[1] == 'm')
+			return serve_metrics(&request);
+		if (path[1] == 'h')
+			return send_answer(&request, &answer_ok);
+		return send_answer(&request, om_forward_ready() && !atomic_load(&draining) ?
+						   &answer_ready : &answer_unavailable);
+	}
+	return count_answer(send_answer(&request, &answer_not_found));
+}
+
+/* What civetweb refuses before begin_request: broken or late headers.  It closes. */
+static int
+http_error(struct mg_connection *conn, int status, const char *message)
+{
+	static const Answer *const known[] = {
+		&answer_bad_request, &answer_length_required, &answer_too_large, &answer_version
+	};
+	const Answer *answer = &answer_internal_error;
+	size_t		i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	{
+		if (known[i]->status == status)
+			answer = known[i];
+	}
+	mg_disable_connection_keep_alive(conn);
+	write_answer(conn, answer, "application/json", "",
+				 answer->body, strlen(answer->body), false);
+	om_metrics_answer(answer->status);
+	return 0;
+}
+
+static int
+init_connection(const struct mg_connection *conn, void **data)
+{
+	atomic_fetch_add(&connections, 1);
+	return 0;
+}
+
+static void
+connection_close(const struct mg_connection *conn)
+{
+	atomic_fetch_sub(&connections, 1);
+}
+
+/* civetweb's own words: about sockets and memory.  They may come in floods. */
+static int
+log_message(const struct mg_connection *conn, const char *message)
+{
+	static OmLogLimit limit = OM_LOG_LIMIT_INIT;
+	int64_t		suppressed;
+
+	if (om_log_allowed(&limit, &suppressed))
+		om_log_with(OM_LOG_WARNING, "http server", "detail", message);
+	return 1;
+}
+
+bool
+om_http_start(const OmConfig *settings, char *error, size_t error_size)
+{
+	char		threads[16];
+	struct mg_callbacks callbacks;
+	const char *options[] = {
+		"listening_ports", settings->listen,
+		"num_threads", threads,
+		"connection_queue", "256",
+		"listen_backlog", "512",
+		"request_timeout_ms", "2000",
+		"enable_keep_alive", "yes",
+		"keep_alive_timeout_ms", "2000",
+		"tcp_nodelay", "1",
+		"max_request_size", "16384",
+		"decode_url", "no",
+		/* Nothing of this is reached, for begin_request answers all; switched off anyway. */
+		"enable_directory_listing", "no",
+		"cgi_pattern", "",
+		"ssi_pattern", "",
+		"access_control_allow_origin", "",
+		"access_control_allow_methods", "",
+		"access_control_allow_headers", "",
+		NULL
+	};
+
+	config = settings;
+	snprintf(threads, sizeof(threads), "%d", settings->max_connections + SPARE_THREADS);
+	memset(&callbacks, 0, sizeof(callbacks));
+	callbacks.begin_request = begin_request;
+	callbacks.http_error = http_error;
+	callbacks.init_connection = init_connection;
+	callbacks.connection_close = connection_close;
+	callbacks.log_message = log_message;
+
+	if (!om_cutoff_start())
+	{
+		snprintf(error, error_size, "cannot start a thread");
+		return false;
+	}
+	mg_init_library(0);
+	context = mg_start(&callbacks, NULL, options);
+	if (context == NULL)
+	{
+		snprintf(error, error_size, "cannot listen on %s", settings->listen);
+		return false;
+	}
+	return true;
+}
+
+void
+om_http_address(char *out, size_t out_size)
+{
+	const char *colon = strrchr(config->listen, ':');
+	struct mg_server_port port;
+
+	if (mg_get_server_ports(context, 1, &port) < 1)
+		snprintf(out, out_size, "%s", config->listen);
+	else
+		snprintf(out, out_size, "%.*s%d",
+				 colon != NULL ? (int) (colon + 1 - config->listen) : 0, config->listen,
+				 port.port);
+}
+
+void
+om_http_drain(void)
+{
+	int64_t		until = om_clock_ms() + DRAIN_MS;
+	struct timespec nap = {0, 5000000};
+
+	atomic_store(&draining, true);
+	while (om_metrics_in_flight() > 0 && om_clock_ms() < until)
+		nanosleep(&nap, NULL);
+}
+
+long
+om_http_connections(void)
+{
+	return atomic_load(&connections);
+}

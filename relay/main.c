@@ -1,0 +1,205 @@
+/*
+ * main.c
+ *		omnimsg-relay: takes webhooks from a provider, verifies their signature and
+ *		gives them to the database.  It answers 200 when they are committed.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "forward.h"
+#include "http.h"
+#include "log.h"
+#include "verify.h"
+
+#define VERSION			"1.0"
+
+#define EXIT_OK			0
+#define EXIT_RUNTIME	1
+#define EXIT_USAGE		2
+
+/* Descriptors beside those of connections: log, library internals, key file ... */
+#define SPARE_FILES		64
+
+static void
+print_help(void)
+{
+	printf("omnimsg-relay " VERSION "\n"
+		   "Takes a provider's webhooks, verifies them and stores them in PostgreSQL.\n"
+		   "\n"
+		   "Usage: omnimsg-relay [--help | --version]\n"
+		   "\n"
+		   "Environment:\n");
+	om_config_print_help(stdout);
+	printf("\n"
+		   "Paths: POST /webhooks/telnyx; GET /healthz, /readyz, /metrics\n"
+		   "Signals: SIGTERM and SIGINT finish and exit, a second one exits at once;\n"
+		   "SIGHUP reads the key file again.\n");
+}
+
+/*
+ * Bodies, phone numbers and the database password are in this process's memory:
+ * no core files, and no reading of it by other processes of the same user.
+ */
+static void
+harden(void)
+{
+	struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		om_log_with(OM_LOG_WARNING, "cannot switch off core dumps", "detail", strerror(errno));
+}
+
+/* Each connection is a descriptor. */
+static bool
+raise_file_limit(const OmConfig *config, char *error, size_t error_size)
+{
+	rlim_t		needed = (rlim_t) (config->max_connections + config->db_connections + 256 +
+								   SPARE_FILES);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return true;
+	if (limit.rlim_cur >= needed)
+		return true;
+	if (limit.rlim_max < needed)
+	{
+		snprintf(error, error_size, "the limit of open files is %llu, but %llu are needed",
+				 (unsigned long long) limit.rlim_max, (unsigned long long) needed);
+		return false;
+	}
+	limit.rlim_cur = needed;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+static int
+fail(int status, const char *reason)
+{
+	om_log_with(OM_LOG_ERROR, "cannot start", "reason", reason);
+	return status;
+}
+
+static void
+exit_now(int signal_number)
+{
+	_exit(128 + signal_number);
+}
+
+/* From now on a second SIGTERM or SIGINT ends the process wherever it is. */
+static void
+obey_second_signal(const sigset_t *ends)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = exit_now;
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	pthread_sigmask(SIG_UNBLOCK, ends, NULL);
+}
+
+static void
+reload_keys(const OmConfig *config)
+{
+	char		error[256];
+
+	if (om_verify_load(config->telnyx_public_keys, error, sizeof(error)))
+		om_verify_log_keys("keys loaded");
+	else
+		om_log_with(OM_LOG_ERROR, "keys not reloaded, the old ones stay", "reason", error);
+}
+
+/* Returns the signal that ends the process. */
+static int
+wait_for_end(const OmConfig *config, const sigset_t *handled)
+{
+	for (;;)
+	{
+		int			signal_number;
+
+		if (sigwait(handled, &signal_number) != 0)
+			continue;
+		if (signal_number != SIGHUP)
+			return signal_number;
+		reload_keys(config);
+	}
+}
+
+static int
+run(void)
+{
+	OmConfig	config;
+	OmLogLine	line;
+	sigset_t	handled;
+	sigset_t	ends;
+	char		error[256];
+	char		address[128];
+	int			ended_by;
+
+	if (!om_config_load(&config, error, sizeof(error)))
+		return fail(EXIT_USAGE, error);
+	om_log_set_level(config.log_level);
+	harden();
+	if (sodium_init() < 0)
+		return fail(EXIT_RUNTIME, "libsodium does not work here");
+	if (!om_verify_load(config.telnyx_public_keys, error, sizeof(error)))
+		return fail(EXIT_USAGE, error);
+	if (!raise_file_limit(&config, error, sizeof(error)))
+		return fail(EXIT_RUNTIME, error);
+
+	/* Blocked before any thread exists, so that all inherit it and sigwait gets them. */
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	handled = ends;
+	sigaddset(&handled, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &handled, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	om_verify_log_keys("starting");
+	if (!om_forward_start(config.database, config.db_connections, config.batch))
+		return fail(EXIT_RUNTIME, "cannot start a thread");
+	if (!om_http_start(&config, error, sizeof(error)))
+		return fail(EXIT_RUNTIME, error);
+
+	om_http_address(address, sizeof(address));
+	om_log_begin(&line, OM_LOG_INFO, "listening");
+	om_log_text(&line, "address", address);
+	om_log_number(&line, "pid", getpid());
+	om_log_end(&line);
+
+	ended_by = wait_for_end(&config, &handled);
+	om_log_with(OM_LOG_INFO, "stopping", "signal", ended_by == SIGTERM ? "TERM" : "INT");
+	obey_second_signal(&ends);
+	om_http_drain();
+	om_forward_stop();
+	om_log(OM_LOG_INFO, "stopped");
+	return EXIT_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+	{
+		print_help();
+		return EXIT_OK;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+	{
+		printf("omnimsg-relay " VERSION "\n");
+		return EXIT_OK;
+	}
+	if (argc != 1)
+	{
+		fprintf(stderr, "omnimsg-relay: unknown argument; try --help\n");
+		return EXIT_USAGE;
+	}
+	return run();
+}

@@ -1,0 +1,415 @@
+/*
+ * account.c
+ *		What ingest and consent write on collection_accounts, and the trigger on it.
+ *
+ * The copies of the consent on accounts are for people and reports; omnimsg.consents
+ * alone decides.  So nothing here waits: an account that somebody has locked, an agent
+ * with an open transaction for one, is passed over and done later by the worker.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/guc.h"
+
+#include "account.h"
+#include "compat.h"
+#include "core/phone.h"
+#include "ingest.h"
+
+OM_SQL_FUNCTION(omnimsg_account_trigger);
+
+/* True while this backend itself writes the copies, which nobody else may */
+static bool copying_consent = false;
+
+/*
+ * What the requests say of the phones (of the e-mail address) of an account: false
+ * while one of them is opted out, else true when one is opted in, else NULL.
+ */
+#define CONSENT_OF(channel, addresses) \
+	"(SELECT CASE WHEN bool_or(c.state = 'opted_out') THEN false\n" \
+	"             WHEN bool_or(c.state = 'opted_in') THEN true END\n" \
+	"   FROM omnimsg.consents c\n" \
+	"  WHERE c.organization_id = a.organization_id AND c.channel = '" channel "'\n" \
+	"    AND c.scope = 'all' AND c.address IN (" addresses "))"
+#define SMS_CONSENT CONSENT_OF("sms", "a.primary_phone, a.secondary_phone")
+#define EMAIL_CONSENT CONSENT_OF("email", "a.email")
+
+static OmStatement move_contact = {
+	"WITH w AS (\n"
+	"  SELECT organization_id, id, max(contact_at) AS contact_at\n"
+	"    FROM unnest($1, $2, $3) AS u(organization_id, id, contact_at)\n"
+	"   GROUP BY organization_id, id),\n"
+	"free AS (\n"
+	"  SELECT a.organization_id, a.id FROM omnimsg.collection_accounts a\n"
+	"   WHERE (a.organization_id, a.id) IN (SELECT w.organization_id, w.id FROM w)\n"
+	"   ORDER BY a.organization_id, a.id FOR NO KEY UPDATE OF a SKIP LOCKED),\n"
+	"moved AS (\n"
+	"  UPDATE omnimsg.collection_accounts a\n"
+	"     SET last_contact_at = greatest(a.last_contact_at, w.contact_at), updated_at = $4\n"
+	"    FROM w JOIN free f ON f.organization_id = w.organization_id AND f.id = w.id\n"
+	"   WHERE a.organization_id = w.organization_id AND a.id = w.id)\n"
+	"INSERT INTO omnimsg.account_repairs (organization_id, account_id, contact_at)\n"
+	"SELECT w.organization_id, w.id, w.contact_at FROM w\n"
+	" WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.organization_id = w.organization_id AND f.id = w.id)",
+	4, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement copy_consent = {
+	"WITH w AS (\n"
+	"  SELECT DISTINCT a.organization_id, a.id\n"
+	"    FROM unnest($1, $2) AS u(organization_id, address)\n"
+	"    JOIN omnimsg.collection_accounts a\n"
+	"      ON a.organization_id = u.organization_id\n"
+	"     AND (a.primary_phone = u.address OR a.secondary_phone = u.address OR a.email = u.address)),\n"
+	"free AS (\n"
+	"  SELECT a.organization_id, a.id FROM omnimsg.collection_accounts a\n"
+	"   WHERE (a.organization_id, a.id) IN (SELECT w.organization_id, w.id FROM w)\n"
+	"   ORDER BY a.organization_id, a.id FOR NO KEY UPDATE OF a SKIP LOCKED),\n"
+	"copied AS (\n"
+	"  UPDATE omnimsg.collection_accounts a\n"
+	"     SET sms_consent = " SMS_CONSENT ", email_consent = " EMAIL_CONSENT ", updated_at = $3\n"
+	"    FROM free f\n"
+	"   WHERE a.organization_id = f.organization_id AND a.id = f.id)\n"
+	"INSERT INTO omnimsg.account_repairs (organization_id, account_id)\n"
+	"SELECT w.organization_id, w.id FROM w\n"
+	" WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.organization_id = w.organization_id AND f.id = w.id)",
+	3, {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * Accounts that were passed over, and those whose phones a consent of the last hour
+ * is about: an import that was under way while the consent changed may not have seen it.
+ */
+static OmStatement repair_accounts = {
+	"WITH noted AS (\n"
+	"  SELECT r.organization_id, r.id, r.account_id, r.contact_at FROM omnimsg.account_repairs r\n"
+	"   LIMIT 1000 FOR UPDATE SKIP LOCKED),\n"
+	"w AS (\n"
+	"  SELECT organization_id, account_id, max(contact_at) AS contact_at FROM (\n"
+	"    SELECT n.organization_id, n.account_id, n.contact_at FROM noted n\n"
+	"    UNION ALL\n"
+	"    SELECT a.organization_id, a.id, NULL FROM omnimsg.consents c\n"
+	"      JOIN omnimsg.collection_accounts a\n"
+	"        ON a.organization_id = c.organization_id\n"
+	"       AND (a.primary_phone = c.address OR a.secondary_phone = c.address OR a.email = c.address)\n"
+	"     WHERE c.changed_at > $1 - interval '1 hour') AS u\n"
+	"   GROUP BY organization_id, account_id),\n"
+	"free AS (\n"
+	"  SELECT a.organization_id, a.id, w.contact_at FROM omnimsg.collection_accounts a\n"
+	"    JOIN w ON w.organization_id = a.organization_id AND w.account_id = a.id\n"
+	"   ORDER BY a.organization_id, a.id FOR NO KEY UPDATE OF a SKIP LOCKED),\n"
+	"repaired AS (\n"
+	"  UPDATE omnimsg.collection_accounts a\n"
+	"     SET last_contact_at = greatest(a.last_contact_at, f.contact_at), updated_at = $1,\n"
+	"         sms_consent = " SMS_CONSENT ", email_consent = " EMAIL_CONSENT "\n"
+	"    FROM free f\n"
+	"   WHERE a.organization_id = f.organization_id AND a.id = f.id\n"
+	"     AND (a.sms_consent IS DISTINCT FROM " SMS_CONSENT "\n"
+	"          OR a.email_consent IS DISTINCT FROM " EMAIL_CONSENT "\n"
+	"          OR a.last_contact_at < f.contact_at\n"
+	"          OR (a.last_contact_at IS NULL AND f.contact_at IS NOT NULL))\n"
+	"  RETURNING 1),\n"
+	"done AS (\n"
+	"  DELETE FROM omnimsg.account_repairs r\n"
+	"   WHERE (r.organization_id, r.id) IN (\n"
+	"           SELECT n.organization_id, n.id FROM noted n\n"
+	"            WHERE EXISTS (SELECT 1 FROM free f\n"
+	"                           WHERE f.organization_id = n.organization_id AND f.id = n.account_id)\n"
+	"               OR NOT EXISTS (SELECT 1 FROM omnimsg.collection_accounts a\n"
+	"                               WHERE a.organization_id = n.organization_id AND a.id = n.account_id)))\n"
+	"SELECT count(*) FROM repaired",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * The trigger runs with the search_path of whoever writes the table, so here
+ * operators are qualified too.
+ */
+static OmStatement consent_of_addresses = {
+	"SELECT CASE WHEN pg_catalog.bool_or(c.state OPERATOR(pg_catalog.=) 'opted_out') THEN false\n"
+	"            WHEN pg_catalog.bool_or(c.state OPERATOR(pg_catalog.=) 'opted_in') THEN true END\n"
+	"  FROM omnimsg.consents c\n"
+	" WHERE c.organization_id OPERATOR(pg_catalog.=) $1 AND c.channel OPERATOR(pg_catalog.=) $2\n"
+	"   AND c.scope OPERATOR(pg_catalog.=) 'all' AND c.address OPERATOR(pg_catalog.=) ANY ($3)",
+	3, {UUIDOID, TEXTOID, TEXTARRAYOID}, NULL
+};
+
+static OmStatement find_region = {
+	"SELECT o.default_region FROM omnimsg.organizations o\n"
+	" WHERE o.id OPERATOR(pg_catalog.=) $1",
+	1, {UUIDOID}, NULL
+};
+
+/* Step of ingest: move last_contact_at of the linked accounts forward */
+void
+om_account_contacted(OmBatch *batch)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, batch->nevents);
+	OmColumn   *account_ids = om_column(UUIDOID, batch->nevents);
+	OmColumn   *contact_at = om_column(TIMESTAMPTZOID, batch->nevents);
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->account_id == NULL || event->outcome != OM_APPLIED)
+			continue;
+		om_column_add_uuid(organization_ids, &event->organization_id);
+		om_column_add_uuid(account_ids, event->account_id);
+		om_column_add_time(contact_at, event->occurred_at);
+	}
+	if (account_ids->count > 0)
+		om_db_run(&move_contact, (Datum[]) {om_column_array(organization_ids),
+				  om_column_array(account_ids), om_column_array(contact_at),
+				  TimestampTzGetDatum(batch->now)});
+}
+
+/* Run a statement that writes the copies, past the trigger that keeps others from it */
+static uint64
+run_copying(OmStatement *statement, Datum *values)
+{
+	uint64		rows;
+
+	copying_consent = true;
+	PG_TRY();
+	{
+		rows = om_db_run(statement, values);
+	}
+	PG_FINALLY();
+	{
+		copying_consent = false;
+	}
+	PG_END_TRY();
+	return rows;
+}
+
+void
+om_account_copy_consent(OmColumn *organization_ids, OmColumn *addresses, TimestampTz now)
+{
+	if (addresses->count > 0)
+		run_copying(&copy_consent, (Datum[]) {om_column_array(organization_ids),
+					om_column_array(addresses), TimestampTzGetDatum(now)});
+}
+
+int64
+om_account_repair(TimestampTz now)
+{
+	run_copying(&repair_accounts, (Datum[]) {TimestampTzGetDatum(now)});
+	return om_field_int(0, 1);
+}
+
+/* One row of the trigger, by column number */
+typedef struct Row
+{
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+} Row;
+
+static int
+column_of(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of omnimsg.collection_accounts does not exist", name)));
+}
+
+/* A number that cannot be one is kept as it was given: an import must not lose it */
+static void
+normalize_phone_column(Row *row, const char *name, const char *region)
+{
+	int			column = column_of(row->desc, name);
+	text	   *raw;
+	OmPhone		phone;
+
+	if (row->nulls[column])
+		return;
+	raw = DatumGetTextPP(row->values[column]);
+	if (om_phone_parse(VARDATA_ANY(raw), VARSIZE_ANY_EXHDR(raw), region, &phone) == OM_PHONE_POSSIBLE)
+		row->values[column] = CStringGetTextDatum(phone.e164);
+}
+
+static void
+lower_email_column(Row *row)
+{
+	int			column = column_of(row->desc, "email");
+
+	if (!row->nulls[column])
+	{
+		char	   *email = TextDatumGetCString(row->values[column]);
+
+		for (char *p = email; *p; p++)
+			*p = pg_tolower((unsigned char) *p);
+		row->values[column] = CStringGetTextDatum(email);
+	}
+}
+
+/* The addresses of the row in columns named so, as an array of text */
+static OmColumn *
+addresses_of(Row *row, const char *first, const char *second)
+{
+	OmColumn   *addresses = om_column(TEXTOID, 2);
+	int			column = column_of(row->desc, first);
+
+	if (!row->nulls[column])
+		om_column_add(addresses, row->values[column], false);
+	if (second != NULL)
+	{
+		column = column_of(row->desc, second);
+		if (!row->nulls[column])
+			om_column_add(addresses, row->values[column], false);
+	}
+	return addresses;
+}
+
+/*
+ * Set the copy to what omnimsg.consents says of the addresses; before that, record
+ * a value that an INSERT brought as a request.
+ */
+static void
+take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, bool record)
+{
+	int			column = column_of(row->desc, name);
+	Datum		organization_id = row->values[column_of(row->desc, "organization_id")];
+	bool		isnull = true;
+
+	if (record && !row->nulls[column])
+	{
+		OmRequest **requests = palloc(sizeof(OmRequest *) * Max(addresses->count, 1));
+		TimestampTz now = GetCurrentTimestamp();
+
+		for (int i = 0; i < addresses->count; i++)
+		{
+			OmRequest  *request = palloc0(sizeof(OmRequest));
+
+			request->organization_id = *DatumGetUUIDP(organization_id);
+			request->channel = channel;
+			request->address = TextDatumGetCString(addresses->values[i]);
+			request->account_id = DatumGetUUIDP(row->values[column_of(row->desc, "id")]);
+			request->request_type = DatumGetBool(row->values[column]) ? "opt_in" : "opt_out";
+			request->scope = "all";
+			request->source = "import";
+			request->occurred_at = now;
+			requests[i] = request;
+		}
+		om_consent_record(requests, addresses->count, now);
+	}
+
+	if (addresses->count > 0)
+	{
+		om_db_run(&consent_of_addresses, (Datum[]) {organization_id,
+				  CStringGetTextDatum(channel), om_column_array(addresses)});
+		row->values[column] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	}
+	row->nulls[column] = isnull;
+}
+
+static bool
+column_changed(Row *row, HeapTuple old, const char *name)
+{
+	int			column = column_of(row->desc, name);
+	bool		isnull;
+	Datum		value = heap_getattr(old, column + 1, row->desc, &isnull);
+	Form_pg_attribute attribute = TupleDescAttr(row->desc, column);
+
+	if (isnull != row->nulls[column])
+		return true;
+	return !isnull && !datumIsEqual(value, row->values[column], attribute->attbyval, attribute->attlen);
+}
+
+static void
+refuse_direct_write(Row *row, HeapTuple old, const char *name)
+{
+	if (column_changed(row, old, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"%s\" cannot be changed directly", name),
+				 errdetail("It is a copy of what the requests of the person's addresses add up to."),
+				 errhint("Record a request with omnimsg_record_consent().")));
+}
+
+/* The region that the organization's national numbers are read in */
+static const char *
+region_of(Datum organization_id)
+{
+	if (om_db_run(&find_region, &organization_id) == 0)
+		return NULL;			/* the foreign key will say so */
+	return om_field_text(0, 1);
+}
+
+/*
+ * omnimsg.account_trigger() returns trigger
+ *
+ * BEFORE INSERT OR UPDATE OF the phones, the e-mail address and the copies, for each row.
+ */
+Datum
+omnimsg_account_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	bool		inserted;
+	HeapTuple	tuple;
+	HeapTuple	result;
+	Row			row;
+	const char *region;
+	Oid			user;
+	int			security;
+	MemoryContext context = CurrentMemoryContext;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("omnimsg.account_trigger() must be called BEFORE, FOR EACH ROW")));
+	inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+	tuple = inserted ? data->tg_trigtuple : data->tg_newtuple;
+
+	/*
+	 * pg_dump and pg_restore begin with row_security = off, and nothing else
+	 * does.  A restore brings back what was; to record it once more as an import would
+	 * change it.
+	 */
+	if (copying_consent || !row_security)
+		return PointerGetDatum(tuple);
+
+	row.desc = RelationGetDescr(data->tg_relation);
+	row.values = palloc(sizeof(Datum) * row.desc->natts);
+	row.nulls = palloc(sizeof(bool) * row.desc->natts);
+	heap_deform_tuple(tuple, row.desc, row.values, row.nulls);
+	if (!inserted)
+	{
+		refuse_direct_write(&row, data->tg_trigtuple, "sms_consent");
+		refuse_direct_write(&row, data->tg_trigtuple, "email_consent");
+	}
+
+	/* What the person who loads accounts may not read and write, their owner may */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(data->tg_relation->rd_rel->relowner,
+						   security | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+
+	region = region_of(row.values[column_of(row.desc, "organization_id")]);
+	normalize_phone_column(&row, "primary_phone", region);
+	normalize_phone_column(&row, "secondary_phone", region);
+	lower_email_column(&row);
+	take_over(&row, "sms_consent", "sms",
+			  addresses_of(&row, "primary_phone", "secondary_phone"), inserted);
+	take_over(&row, "email_consent", "email", addresses_of(&row, "email", NULL), inserted);
+
+	/* The new row outlives SPI */
+	MemoryContextSwitchTo(context);
+	result = heap_form_tuple(row.desc, row.values, row.nulls);
+	SPI_finish();
+	SetUserIdAndSecContext(user, security);
+	return PointerGetDatum(result);
+}

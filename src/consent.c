@@ -1,0 +1,227 @@
+/*
+ * consent.c
+ *		Requests to stop and to start again, and the state they add up to.
+ *
+ * The state of (organization, channel, address, scope) is a function of the set of its
+ * requests, so the order in which they arrive does not matter:
+ *
+ *	- an opt-out stands unless a later opt-in lifts it; at the same instant the opt-out
+ *	  wins;
+ *	- an opt-in by 'import' or 'api' lifts nothing; one with our_address_only lifts only
+ *	  opt-outs made through the same number of ours;
+ *	- while any opt-out stands the state is 'opted_out', decided by the newest of them;
+ *	- else it is 'opted_in', decided by the newest opt-in that is not limited to a number
+ *	  or that lifted something; else nothing decides;
+ *	- a category folds the requests of 'all' and its own.
+ *
+ * Computing that under concurrency: the row of scope 'all' is the lock of its address.
+ * Whoever adds a request makes sure that the row is there, locks it, adds the request,
+ * and folds with a snapshot taken after the lock, which sees every request that
+ * others committed before they let go of it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "account.h"
+#include "compat.h"
+#include "consent.h"
+
+static OmStatement make_rows = {
+	"INSERT INTO omnimsg.consents (organization_id, channel, address, scope, changed_at)\n"
+	"SELECT DISTINCT w.organization_id, w.channel, w.address, s.scope, $5\n"
+	"  FROM unnest($1, $2, $3, $4) AS w(organization_id, channel, address, scope)\n"
+	" CROSS JOIN LATERAL (VALUES ('all'), (w.scope)) AS s(scope)\n"
+	" ORDER BY 1, 2, 3, 4\n"
+	"ON CONFLICT (organization_id, channel, address, scope) DO NOTHING",
+	5, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement lock_rows = {
+	"SELECT c.organization_id, c.channel, c.address, c.state = 'opted_out'\n"
+	"  FROM omnimsg.consents c\n"
+	" WHERE c.scope = 'all'\n"
+	"   AND (c.organization_id, c.channel, c.address) IN (\n"
+	"         SELECT w.organization_id, w.channel, w.address\n"
+	"           FROM unnest($1, $2, $3) AS w(organization_id, channel, address))\n"
+	" ORDER BY c.organization_id, c.channel, c.address\n"
+	"   FOR UPDATE OF c",
+	3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+};
+
+static OmStatement insert_requests = {
+	"INSERT INTO omnimsg.opt_out_requests (organization_id, id, channel, address, our_address,\n"
+	"    our_address_only, account_id, request_type, scope, source, rule, matched_text, note,\n"
+	"    message_id, provider, dedupe_key, occurred_at, created_at)\n"
+	"SELECT w.*, $18\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) AS w",
+	18, {UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
+		UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * The fold described above, for every scope of the addresses.  The provider's block
+ * stands until a START of the person to the same number, or to another number of the same
+ * provider account, which is where the provider keeps it.
+ */
+static OmStatement fold = {
+	"WITH target AS (\n"
+	"  SELECT c.organization_id, c.channel, c.address, c.scope\n"
+	"    FROM omnimsg.consents c\n"
+	"   WHERE (c.organization_id, c.channel, c.address) IN (\n"
+	"           SELECT w.organization_id, w.channel, w.address\n"
+	"             FROM unnest($1, $2, $3) AS w(organization_id, channel, address))),\n"
+	"request AS (\n"
+	"  SELECT t.organization_id, t.channel, t.address, t.scope, q.id, q.occurred_at,\n"
+	"         q.request_type = 'opt_out' AS stops, q.our_address_only, q.our_address, q.source,\n"
+	"         coalesce(n.provider_account_id::text, q.our_address) AS profile,\n"
+	"         q.request_type = 'opt_in' AND q.source NOT IN ('import', 'api') AS lifts\n"
+	"    FROM target t\n"
+	"    JOIN omnimsg.opt_out_requests q\n"
+	"      ON q.organization_id = t.organization_id AND q.channel = t.channel\n"
+	"     AND q.address = t.address AND q.scope IN ('all', t.scope)\n"
+	"    LEFT JOIN omnimsg.inbound_phone_numbers n\n"
+	"      ON n.organization_id = q.organization_id AND n.phone_number = q.our_address),\n"
+	"seen AS (\n"
+	"  SELECT r.*,\n"
+	"         max(occurred_at) FILTER (WHERE lifts AND NOT our_address_only) OVER everything AS lifted_all,\n"
+	"         max(occurred_at) FILTER (WHERE lifts AND our_address_only) OVER same_number AS lifted_here,\n"
+	"         min(occurred_at) FILTER (WHERE stops) OVER same_number AS first_stop_here,\n"
+	"         max(occurred_at) FILTER (WHERE lifts AND source IN ('keyword', 'free_text', 'provider'))\n"
+	"           OVER same_profile AS restarted\n"
+	"    FROM request r\n"
+	"  WINDOW everything AS (PARTITION BY organization_id, channel, address, scope),\n"
+	"         same_number AS (PARTITION BY organization_id, channel, address, scope, our_address),\n"
+	"         same_profile AS (PARTITION BY organization_id, channel, address, scope, profile)),\n"
+	"judged AS (\n"
+	"  SELECT s.*,\n"
+	"         stops AND (lifted_all IS NULL OR occurred_at >= lifted_all)\n"
+	"               AND (lifted_here IS NULL OR our_address IS NULL OR occurred_at >= lifted_here) AS stands,\n"
+	"         NOT stops AND (NOT our_address_only OR first_stop_here < occurred_at) AS starts,\n"
+	"         bool_or(source = 'provider_block' AND (restarted IS NULL OR occurred_at >= restarted))\n"
+	"           OVER (PARTITION BY organization_id, channel, address, scope) AS blocked\n"
+	"    FROM seen s),\n"
+	"decided AS (\n"
+	"  SELECT DISTINCT ON (organization_id, channel, address, scope) *\n"
+	"    FROM judged\n"
+	"   ORDER BY organization_id, channel, address, scope,\n"
+	"            stands DESC, coalesce(starts, false) DESC, occurred_at DESC, id DESC)\n"
+	"UPDATE omnimsg.consents c\n"
+	"   SET state = CASE WHEN d.stands THEN 'opted_out' WHEN d.starts THEN 'opted_in' END,\n"
+	"       decided_at = CASE WHEN d.stands OR d.starts THEN d.occurred_at END,\n"
+	"       request_id = CASE WHEN d.stands OR d.starts THEN d.id END,\n"
+	"       provider_blocked = d.blocked, changed_at = $4\n"
+	"  FROM decided d\n"
+	" WHERE c.organization_id = d.organization_id AND c.channel = d.channel\n"
+	"   AND c.address = d.address AND c.scope = d.scope\n"
+	"RETURNING c.organization_id, c.channel, c.address, c.scope = 'all', c.request_id, c.provider_blocked",
+	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+static bool
+same_uuid(const pg_uuid_t *left, const pg_uuid_t *right)
+{
+	return memcmp(left, right, sizeof(pg_uuid_t)) == 0;
+}
+
+/* Is the row of SPI_tuptable that begins with (organization, channel, address) of this request? */
+static bool
+row_is_of(uint64 row, const OmRequest *request)
+{
+	return same_uuid(om_field_uuid(row, 1), &request->organization_id) &&
+		strcmp(om_field_text(row, 2), request->channel) == 0 &&
+		strcmp(om_field_text(row, 3), request->address) == 0;
+}
+
+static void
+store_requests(OmRequest **requests, int count, TimestampTz now)
+{
+	static const Oid types[17] = {
+		UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, UUIDOID, TEXTOID, TEXTOID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID
+	};
+	OmColumn   *columns[17];
+	Datum		values[18];
+
+	for (int c = 0; c < 17; c++)
+		columns[c] = om_column(types[c], count);
+	for (int i = 0; i < count; i++)
+	{
+		OmRequest  *request = requests[i];
+
+		om_uuid7(&request->id);
+		om_column_add_uuid(columns[0], &request->organization_id);
+		om_column_add_uuid(columns[1], &request->id);
+		om_column_add_text(columns[2], request->channel);
+		om_column_add_text(columns[3], request->address);
+		om_column_add_text(columns[4], request->our_address);
+		om_column_add_bool(columns[5], request->our_address_only);
+		om_column_add_uuid(columns[6], request->account_id);
+		om_column_add_text(columns[7], request->request_type);
+		om_column_add_text(columns[8], request->scope);
+		om_column_add_text(columns[9], request->source);
+		om_column_add_text(columns[10], request->rule);
+		om_column_add_text(columns[11], request->matched_text);
+		om_column_add_text(columns[12], request->note);
+		om_column_add_uuid(columns[13], request->message_id);
+		om_column_add_text(columns[14], request->provider);
+		om_column_add_text(columns[15], request->dedupe_key);
+		om_column_add_time(columns[16], request->occurred_at);
+	}
+	for (int c = 0; c < 17; c++)
+		values[c] = om_column_array(columns[c]);
+	values[17] = TimestampTzGetDatum(now);
+	om_db_run(&insert_requests, values);
+}
+
+void
+om_consent_record(OmRequest **requests, int count, TimestampTz now)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *channels = om_column(TEXTOID, count);
+	OmColumn   *addresses = om_column(TEXTOID, count);
+	OmColumn   *scopes = om_column(TEXTOID, count);
+	Datum		key[5];
+	uint64		rows;
+
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		om_column_add_uuid(organization_ids, &requests[i]->organization_id);
+		om_column_add_text(channels, requests[i]->channel);
+		om_column_add_text(addresses, requests[i]->address);
+		om_column_add_text(scopes, requests[i]->scope);
+	}
+	key[0] = om_column_array(organization_ids);
+	key[1] = om_column_array(channels);
+	key[2] = om_column_array(addresses);
+	key[3] = om_column_array(scopes);
+	key[4] = TimestampTzGetDatum(now);
+
+	om_db_run(&make_rows, key);
+	rows = om_db_run(&lock_rows, key);
+	for (uint64 row = 0; row < rows; row++)
+		if (om_field_bool(row, 4))
+			for (int i = 0; i < count; i++)
+				if (row_is_of(row, requests[i]))
+					requests[i]->was_opted_out = true;
+
+	store_requests(requests, count, now);
+
+	rows = om_db_run(&fold, (Datum[]) {key[0], key[1], key[2], key[4]});
+	for (uint64 row = 0; row < rows; row++)
+		if (om_field_bool(row, 4))
+			for (int i = 0; i < count; i++)
+				if (row_is_of(row, requests[i]))
+				{
+					pg_uuid_t  *decider = om_field_uuid(row, 5);
+
+					requests[i]->decides = decider && same_uuid(decider, &requests[i]->id);
+					requests[i]->provider_blocked = om_field_bool(row, 6);
+				}
+
+	om_account_copy_consent(organization_ids, addresses, now);
+}

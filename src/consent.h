@@ -1,0 +1,49 @@
+/*
+ * consent.h
+ *		Requests to stop and to start again, and the state they add up to.
+ */
+#ifndef OM_CONSENT_H
+#define OM_CONSENT_H
+
+#include "postgres.h"
+
+#include "db.h"
+
+typedef struct OmRequest
+{
+	/* What is recorded */
+	pg_uuid_t	organization_id;
+	const char *channel;		/* "sms", "voice", "email" */
+	const char *address;
+	const char *our_address;	/* or NULL */
+	bool		our_address_only;
+	const pg_uuid_t *account_id;	/* or NULL */
+	const char *request_type;	/* "opt_out", "opt_in" */
+	const char *scope;			/* "all" or a category */
+	const char *source;
+	const char *rule;			/* or NULL */
+	const char *matched_text;	/* or NULL */
+	const char *note;			/* or NULL */
+	const pg_uuid_t *message_id;	/* or NULL */
+	const char *provider;		/* or NULL, with dedupe_key: the event that proves it */
+	const char *dedupe_key;
+	TimestampTz occurred_at;
+
+	/* What om_consent_record answers */
+	pg_uuid_t	id;
+	bool		was_opted_out;	/* scope "all" of the address was, before this call */
+	bool		decides;		/* this request decides the state of scope "all" now */
+	bool		provider_blocked;	/* the provider blocks the address now */
+} OmRequest;
+
+/*
+ * Record requests and compute the states they lead to.
+ *
+ * Takes the locks of the addresses in key order, before those of any account, and
+ * brings the copies on collection_accounts up to date, passing over accounts that others have
+ * locked.  SPI must be connected, in a READ COMMITTED transaction.  Writes no audit rows: the caller
+ * knows whether it was a message or somebody at a desk.
+ */
+extern void om_consent_record(OmRequest **requests, int count, TimestampTz now);
+
+#endif							/* OM_CONSENT_H */

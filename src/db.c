@@ -1,0 +1,186 @@
+/*
+ * db.c
+ *		SPI with kept plans, and arrays as columns.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+uint64
+om_db_run(OmStatement *statement, Datum *values)
+{
+	int			result;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->types);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(plan) != 0)
+			elog(ERROR, "SPI_keepplan failed");
+		statement->plan = plan;
+	}
+
+	result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+OmColumn *
+om_column(Oid type, int capacity)
+{
+	OmColumn   *column = palloc(sizeof(OmColumn));
+
+	column->type = type;
+	column->count = 0;
+	column->capacity = Max(capacity, 1);
+	column->values = palloc(sizeof(Datum) * column->capacity);
+	column->nulls = palloc(sizeof(bool) * column->capacity);
+	return column;
+}
+
+void
+om_column_add(OmColumn *column, Datum value, bool isnull)
+{
+	if (column->count == column->capacity)
+	{
+		column->capacity *= 2;
+		column->values = repalloc(column->values, sizeof(Datum) * column->capacity);
+		column->nulls = repalloc(column->nulls, sizeof(bool) * column->capacity);
+	}
+	column->values[column->count] = value;
+	column->nulls[column->count] = isnull;
+	column->count++;
+}
+
+void
+om_column_add_text(OmColumn *column, const char *value)
+{
+	om_column_add(column, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+void
+om_column_add_uuid(OmColumn *column, const pg_uuid_t *value)
+{
+	om_column_add(column, PointerGetDatum(value), value == NULL);
+}
+
+/* 0 stands for "no time": the year 2000 is not one that an event is from */
+void
+om_column_add_time(OmColumn *column, TimestampTz value)
+{
+	om_column_add(column, TimestampTzGetDatum(value), value == 0);
+}
+
+void
+om_column_add_bool(OmColumn *column, bool value)
+{
+	om_column_add(column, BoolGetDatum(value), false);
+}
+
+void
+om_column_add_int(OmColumn *column, int32 value)
+{
+	om_column_add(column, Int32GetDatum(value), false);
+}
+
+Datum
+om_column_array(OmColumn *column)
+{
+	int			dims[1];
+	int			lbs[1] = {1};
+	int16		length = -1;
+	bool		byval = false;
+	char		align = TYPALIGN_INT;
+
+	dims[0] = column->count;
+	switch (column->type)
+	{
+		case TEXTOID:
+		case BYTEAOID:
+			break;
+		case UUIDOID:
+			length = UUID_LEN;
+			align = TYPALIGN_CHAR;
+			break;
+		case TIMESTAMPTZOID:
+			length = sizeof(TimestampTz);
+			byval = FLOAT8PASSBYVAL;
+			align = TYPALIGN_DOUBLE;
+			break;
+		case BOOLOID:
+			length = sizeof(bool);
+			byval = true;
+			align = TYPALIGN_CHAR;
+			break;
+		case INT4OID:
+			length = sizeof(int32);
+			byval = true;
+			break;
+		default:
+			elog(ERROR, "no columns of type %u", column->type);
+	}
+	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, dims, lbs,
+											  column->type, length, byval, align));
+}
+
+static Datum
+field(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+char *
+om_field_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = field(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+pg_uuid_t *
+om_field_uuid(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = field(row, column, &isnull);
+	pg_uuid_t  *copy;
+
+	if (isnull)
+		return NULL;
+	copy = palloc(sizeof(pg_uuid_t));
+	memcpy(copy, DatumGetUUIDP(value), sizeof(pg_uuid_t));
+	return copy;
+}
+
+bool
+om_field_bool(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = field(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* Of a column of type bigint; NULL is 0 */
+int64
+om_field_int(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = field(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+TimestampTz
+om_field_time(uint64 row, int column, bool *isnull)
+{
+	Datum		value = field(row, column, isnull);
+
+	return *isnull ? 0 : DatumGetTimestampTz(value);
+}

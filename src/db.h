@@ -1,0 +1,64 @@
+/*
+ * db.h
+ *		SPI with kept plans, and arrays as columns.
+ *
+ * Each step of ingest is a few statements over whole batches.  A statement is a
+ * static OmStatement whose plan is made once per backend; its arguments are
+ * OmColumns, which become arrays that the SQL text unnests side by side.
+ */
+#ifndef OM_DB_H
+#define OM_DB_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#define OM_MAX_ARGS 24
+
+typedef struct OmStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			types[OM_MAX_ARGS]; /* array types for columns */
+	SPIPlanPtr	plan;
+} OmStatement;
+
+typedef struct OmColumn
+{
+	Oid			type;			/* of an element */
+	int			count;
+	int			capacity;
+	Datum	   *values;
+	bool	   *nulls;
+} OmColumn;
+
+/*
+ * Run a statement inside SPI.  values has statement->nargs entries; a NULL
+ * argument is passed as a column element, never as an argument.  Rows are in
+ * SPI_tuptable until the next call.  Returns the number of rows.
+ */
+extern uint64 om_db_run(OmStatement *statement, Datum *values);
+
+extern OmColumn *om_column(Oid type, int capacity);
+extern void om_column_add(OmColumn *column, Datum value, bool isnull);
+extern void om_column_add_text(OmColumn *column, const char *value);
+extern void om_column_add_uuid(OmColumn *column, const pg_uuid_t *value);
+extern void om_column_add_time(OmColumn *column, TimestampTz value);
+extern void om_column_add_bool(OmColumn *column, bool value);
+extern void om_column_add_int(OmColumn *column, int32 value);
+extern Datum om_column_array(OmColumn *column);
+
+/* Fields of row number row of SPI_tuptable, columns counted from 1, copied */
+extern char *om_field_text(uint64 row, int column);
+extern pg_uuid_t *om_field_uuid(uint64 row, int column);
+extern bool om_field_bool(uint64 row, int column);
+extern int64 om_field_int(uint64 row, int column);
+extern TimestampTz om_field_time(uint64 row, int column, bool *isnull);
+
+/* uuid.c */
+extern void om_uuid7(pg_uuid_t *uuid);
+extern const pg_uuid_t om_nil_uuid;
+
+#endif							/* OM_DB_H */

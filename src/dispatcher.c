@@ -1,0 +1,580 @@
+/*
+ * dispatcher.c
+ *		The background worker that sends what is in the outbox.
+ *
+ * claim (commit) -> mark (commit) -> POST -> record (commit).  While requests are under way
+ * no transaction is open and no snapshot is held, so vacuum and locks of others
+ * do not notice a slow provider.
+ *
+ * A worker that dies takes the whole server through a restart, so nothing here reads
+ * what it does not have to, and an error of one round is logged and the next round begins.
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "account.h"
+#include "compat.h"
+#include "core/backoff.h"
+#include "dispatcher.h"
+#include "guc.h"
+#include "http.h"
+#include "ingest.h"
+#include "outbox.h"
+#include "provider_telnyx_send.h"
+#include "secret.h"
+#include "shmem.h"
+
+#define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
+#define ERROR_PAUSE_MS	1000	/* after a round that failed */
+#define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
+#define PENDING_LIMIT	1000
+
+extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
+
+/* What an organization may still send: a bucket of tokens that fills as time goes by */
+typedef struct Bucket
+{
+	pg_uuid_t	organization_id;
+	double		tokens;
+	TimestampTz filled_at;
+} Bucket;
+
+static MemoryContext item_context;	/* of items that are being sent */
+static MemoryContext round_context; /* reset each round */
+static HTAB *buckets;
+static OmItem **finished;		/* answered, not recorded yet */
+static int	nfinished = 0;
+static int	finished_capacity = 0;
+static bool extension_seen = false;
+
+void
+om_dispatcher_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 5;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "omnimsg");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "omnimsg_dispatcher_main");
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "omnimsg dispatcher");
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "omnimsg dispatcher");
+	RegisterBackgroundWorker(&worker);
+}
+
+static void
+begin_transaction(const char *what)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+	debug_query_string = what;
+	pgstat_report_activity(STATE_RUNNING, what);
+}
+
+static void
+end_transaction(void)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	debug_query_string = NULL;
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(round_context);
+}
+
+/* The schema of the extension's functions, or NULL while it is not there (or half there) */
+static char *
+extension_schema(void)
+{
+	Oid			extension = get_extension_oid("omnimsg", true);
+	Oid			tables = get_namespace_oid("omnimsg", true);
+	Oid			schema = InvalidOid;
+
+	if (!OidIsValid(extension) || !OidIsValid(tables) ||
+		!OidIsValid(get_relname_relid("outbox", tables)))
+		return NULL;
+	if (SPI_execute("SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
+					true, 1) == SPI_OK_SELECT && SPI_processed == 1)
+	{
+		bool		isnull;
+
+		schema = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	return get_namespace_name(schema);
+}
+
+/* Partitions must be there before messages come; a failure of this is nobody's message */
+static void
+maintain(const char *schema)
+{
+	char	   *sql = psprintf("SELECT * FROM %s.omnimsg_maintain()", quote_identifier(schema));
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result != SPI_OK_SELECT)
+		elog(WARNING, "omnimsg_maintain failed: %s", SPI_result_code_string(result));
+}
+
+/*
+ * Is the extension there?  The first time that it is, its partitions are made.  Runs in a
+ * transaction of its own.
+ */
+static bool
+look_for_extension(void)
+{
+	char	   *schema;
+	bool		found;
+
+	begin_transaction("omnimsg: look for the extension");
+	schema = extension_schema();
+	found = schema != NULL;
+	if (found && !extension_seen)
+	{
+		ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
+		extension_seen = true;	/* even if maintenance fails: it is tried hourly by pg_cron */
+		maintain(schema);
+	}
+	else if (!found && extension_seen)
+	{
+		ereport(LOG, (errmsg("omnimsg dispatcher: the extension is gone from database \"%s\"", om_database)));
+		extension_seen = false;
+	}
+	end_transaction();
+	return found;
+}
+
+static Bucket *
+bucket_of(const pg_uuid_t *organization_id, TimestampTz now)
+{
+	bool		found;
+	Bucket	   *bucket = hash_search(buckets, organization_id, HASH_ENTER, &found);
+
+	if (!found)
+		bucket->tokens = om_rate_limit;
+	else if (now > bucket->filled_at)
+		bucket->tokens = Min(bucket->tokens +
+							 (double) (now - bucket->filled_at) * om_rate_limit / USECS_PER_SEC,
+							 om_rate_limit);
+	bucket->filled_at = now;
+	return bucket;
+}
+
+/* Full buckets say nothing that a new one would not; forget them */
+static void
+forget_full_buckets(TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	Bucket	   *bucket;
+
+	hash_seq_init(&scan, buckets);
+	while ((bucket = hash_seq_search(&scan)) != NULL)
+		if (now - bucket->filled_at > USECS_PER_MINUTE)
+			hash_search(buckets, &bucket->organization_id, HASH_REMOVE, NULL);
+}
+
+/*
+ * Divide the free slots among the organizations that have something to send, as far as
+ * their tokens go, one at a time around, so that none waits behind a large one.
+ * Returns how many were given; *limited tells that tokens were the limit.
+ */
+static int
+divide_slots(OmShare *shares, int count, int slots, TimestampTz now, bool *limited)
+{
+	Bucket	  **bucket = palloc(sizeof(Bucket *) * Max(count, 1));
+	int			given = 0;
+	bool		progress = true;
+
+	for (int i = 0; i < count; i++)
+	{
+		shares[i].count = 0;
+		bucket[i] = bucket_of(&shares[i].organization_id, now);
+	}
+	while (given < slots && progress)
+	{
+		progress = false;
+		for (int i = 0; i < count && given < slots; i++)
+			if (bucket[i]->tokens >= 1.0)
+			{
+				bucket[i]->tokens -= 1.0;
+				shares[i].count++;
+				given++;
+				progress = true;
+			}
+	}
+	*limited = count > 0 && given < slots;
+	return given;
+}
+
+/* What was given and not claimed, because there was less to send, goes back */
+static void
+return_tokens(const OmShare *shares, int count, OmItem **items, int nitems, TimestampTz now)
+{
+	for (int i = 0; i < count; i++)
+	{
+		int			used = 0;
+		Bucket	   *bucket = bucket_of(&shares[i].organization_id, now);
+
+		for (int j = 0; j < nitems; j++)
+			used += memcmp(&items[j]->organization_id, &shares[i].organization_id,
+						   sizeof(pg_uuid_t)) == 0;
+		bucket->tokens = Min(bucket->tokens + shares[i].count - used, om_rate_limit);
+	}
+}
+
+static void
+finish_item(OmItem *item)
+{
+	if (nfinished == finished_capacity)
+	{
+		MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+
+		finished_capacity = Max(finished_capacity * 2, 64);
+		finished = finished ? repalloc(finished, sizeof(OmItem *) * finished_capacity) :
+			palloc(sizeof(OmItem *) * finished_capacity);
+		MemoryContextSwitchTo(before);
+	}
+	finished[nfinished++] = item;
+}
+
+static int64
+backoff_of(const OmItem *item)
+{
+	return om_backoff_ms(item->attempts, randombytes_random());
+}
+
+/* It will not be sent now; nothing of it has left */
+static void
+put_off(OmItem *item, const char *why)
+{
+	item->result = OM_ANSWER_NOT_SENT;
+	item->error_text = MemoryContextStrdup(item->context, why);
+	item->retry_ms = backoff_of(item);
+	finish_item(item);
+}
+
+static void
+complain(const OmItem *item, const char *why)
+{
+	static TimestampTz last = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - last < USECS_PER_MINUTE)
+		return;
+	last = now;
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("omnimsg dispatcher: messages cannot be sent: %s", why),
+			 item->secret_name ?
+			 errdetail("The secret is called \"%s\".", item->secret_name) : 0,
+			 errhint("They wait until they expire. See last_error in omnimsg.outbox.")));
+}
+
+static void
+send_item(OmItem *item, const char *url)
+{
+	char		secret[OM_SECRET_SIZE];
+	const char *error;
+	char	   *body;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* The process may have been stopped since the item was marked */
+	if (now >= item->leased_until - (int64) LEASE_MARGIN_MS * 1000 || now >= item->expires_at)
+	{
+		put_off(item, "its time was over before it was sent");
+		return;
+	}
+	error = item->secret_name == NULL ? "its number has no provider account with a secret" :
+		om_secret_read(item->secret_name, secret);
+	if (error != NULL)
+	{
+		complain(item, error);
+		put_off(item, error);
+		return;
+	}
+	body = om_telnyx_body(item->from, item->to, item->text, item->profile);
+	if (!om_http_post(item, url, secret, body))
+		put_off(item, "out of memory");
+	sodium_memzero(secret, sizeof(secret));
+}
+
+/* Milliseconds that a claim lasts: always longer than a request may take */
+static int64
+lease_ms(void)
+{
+	return Max((int64) om_lease * 1000, (int64) om_request_timeout + 2 * LEASE_MARGIN_MS);
+}
+
+/*
+ * Claim, mark and begin to send as much as there is room for.  Returns how long to wait
+ * before there may be more, in ms.
+ */
+static long
+claim_and_send(void)
+{
+	int			slots = om_max_in_flight - om_http_in_flight() - nfinished;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = 0;
+	OmShare    *shares;
+	OmItem	  **items;
+	pg_uuid_t	token;
+	int			count;
+	int			nitems = 0;
+	bool		limited = false;
+	int			claimed = 0;
+	char	   *url;
+
+	if (slots <= 0)
+		return om_poll_interval;
+
+	begin_transaction("omnimsg: claim");
+	om_outbox_expire(now);
+	shares = om_outbox_due(now, &count);
+	if (count > 0)
+	{
+		MemoryContext before = MemoryContextSwitchTo(round_context);
+		OmShare    *kept = palloc(sizeof(OmShare) * count);
+
+		memcpy(kept, shares, sizeof(OmShare) * count);
+		shares = kept;
+		MemoryContextSwitchTo(before);
+		om_uuid7(&token);
+		if (divide_slots(shares, count, slots, now, &limited) > 0)
+			claimed = om_outbox_claim(shares, count, &token, now, now + lease_ms() * 1000);
+	}
+	else
+		next = om_outbox_next(now);
+	end_transaction();
+
+	if (claimed > 0)
+	{
+		begin_transaction("omnimsg: mark");
+		items = om_outbox_mark(&token, GetCurrentTimestamp(), item_context, &nitems);
+		end_transaction();
+
+		url = om_telnyx_url();
+		for (int i = 0; i < nitems; i++)
+			send_item(items[i], url);
+		return_tokens(shares, count, items, nitems, now);
+		pfree(items);
+	}
+
+	if (claimed > 0 && !limited)
+		return 0;
+	if (limited)
+		return Max(1000 / om_rate_limit, 20);
+	if (next > 0)
+		return Max((next - now) / 1000 + 1, 1);
+	return om_poll_interval;
+}
+
+/* Take the answers that are there */
+static void
+collect_answers(void)
+{
+	OmHttpAnswer *http;
+
+	while ((http = om_http_finished()) != NULL)
+	{
+		OmItem	   *item = http->tag;
+		OmTelnyxAnswer answer;
+		MemoryContext before = MemoryContextSwitchTo(item->context);
+		int64		retry_after = om_retry_after_ms(http->retry_after, strlen(http->retry_after),
+													time(NULL));
+
+		om_telnyx_answer(http, &answer);
+		item->result = answer.class_;
+		item->external_id = answer.message_id;
+		item->error_code = answer.error_code;
+		item->error_text = answer.error_text;
+		item->retry_ms = retry_after >= 0 && answer.class_ == OM_ANSWER_REFUSED_FOR_NOW ?
+			Max(retry_after, 1000) : backoff_of(item);
+		MemoryContextSwitchTo(before);
+		om_http_answer_free(http);
+		finish_item(item);
+	}
+}
+
+/* Record what is finished, in one transaction.  If that fails all of it is tried again. */
+static void
+record_finished(void)
+{
+	int			sent = 0;
+	int			failed = 0;
+	int			unknown = 0;
+
+	if (nfinished == 0)
+		return;
+	begin_transaction("omnimsg: record");
+	om_outbox_record(finished, nfinished, GetCurrentTimestamp());
+	end_transaction();
+
+	for (int i = 0; i < nfinished; i++)
+	{
+		OmAnswerClass result = finished[i]->result;
+
+		if (!finished[i]->recorded)
+			ereport(WARNING,
+					(errmsg("omnimsg dispatcher: the lease of an item ended before its answer (%s) was recorded",
+							om_answer_class_name(result))));
+		sent += result == OM_ANSWER_ACCEPTED;
+		failed += result == OM_ANSWER_REFUSED || result == OM_ANSWER_BLOCKED;
+		unknown += result == OM_ANSWER_UNKNOWN;
+		MemoryContextDelete(finished[i]->context);
+	}
+	nfinished = 0;
+	om_shmem_worker_counted(sent, failed, unknown);
+
+	/* The provider may have told more of them before their ids were known here */
+	if (sent > 0)
+	{
+		begin_transaction("omnimsg: apply what waited");
+		om_ingest_pending(PENDING_LIMIT);
+		end_transaction();
+	}
+}
+
+static void
+keep_house(TimestampTz now)
+{
+	begin_transaction("omnimsg: recover");
+	om_outbox_recover(now);
+	end_transaction();
+	begin_transaction("omnimsg: repair accounts");
+	om_account_repair(now);
+	end_transaction();
+	begin_transaction("omnimsg: apply what waited");
+	om_ingest_pending(PENDING_LIMIT);
+	end_transaction();
+	forget_full_buckets(now);
+}
+
+/* One round; returns how long to wait, in ms, unless something happens */
+static long
+work(TimestampTz *housekept_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		wait = om_poll_interval;
+
+	/* Answers first: they are the only thing here that could get lost */
+	collect_answers();
+	if (!look_for_extension())
+	{
+		om_shmem_worker_state(OM_WORKER_NO_EXTENSION, om_http_in_flight());
+		return om_poll_interval;
+	}
+	record_finished();
+	if (now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
+	{
+		*housekept_at = now;
+		keep_house(now);
+	}
+	if (om_dispatch)
+		wait = claim_and_send();
+	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
+						  om_http_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
+						  om_http_in_flight());
+	return nfinished > 0 ? 0 : Min(wait, HOUSEKEEPING_MS);
+}
+
+/* work(), with errors logged and rolled back */
+static long
+work_safely(TimestampTz *housekept_at)
+{
+	volatile long wait = ERROR_PAUSE_MS;
+
+	PG_TRY();
+	{
+		wait = work(housekept_at);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(round_context);
+		FlushErrorState();
+		debug_query_string = NULL;
+		pgstat_report_activity(STATE_IDLE, NULL);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return wait;
+}
+
+static void
+set_up(void)
+{
+	HASHCTL		control = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(om_database, NULL, 0);
+
+	/* What follows must not depend on how the database or the role is set */
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("row_security", "on", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+
+	if (sodium_init() < 0)
+		ereport(FATAL,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libsodium")));
+	item_context = AllocSetContextCreate(TopMemoryContext, "omnimsg items", ALLOCSET_DEFAULT_SIZES);
+	round_context = AllocSetContextCreate(TopMemoryContext, "omnimsg round", ALLOCSET_DEFAULT_SIZES);
+	control.keysize = sizeof(pg_uuid_t);
+	control.entrysize = sizeof(Bucket);
+	control.hcxt = TopMemoryContext;
+	buckets = hash_create("omnimsg rate limits", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	om_http_start();
+	om_shmem_worker_started();
+}
+
+void
+omnimsg_dispatcher_main(Datum arg)
+{
+	TimestampTz housekept_at = 0;
+
+	set_up();
+	for (;;)
+	{
+		long		wait;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		MemoryContextReset(round_context);
+		MemoryContextSwitchTo(round_context);
+		wait = work_safely(&housekept_at);
+		om_http_wait(wait);
+	}
+}

@@ -1,0 +1,159 @@
+/*
+ * guc.c
+ *		The settings, all named omnimsg.something.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "compat.h"
+#include "guc.h"
+
+/*
+ * The database that the dispatcher connects to: one per server.  Fixed at start, because a
+ * background worker cannot change its database.
+ */
+char	   *om_database = NULL;
+
+/*
+ * Whether anything is claimed and sent.  Off stops sending at once, without losing
+ * anything: what is in flight is still recorded.
+ */
+bool		om_dispatch = true;
+
+/*
+ * Where the provider's API is.  Plain HTTP carries the API key in the clear, so it is taken for
+ * this machine itself only, where the simulator runs.
+ */
+char	   *om_telnyx_api_base = NULL;
+
+/*
+ * Where the API keys are, a file of mode 0600 for each.  Settings are readable by
+ * every role, are dumped, and end up in logs: a key must never be in one.
+ */
+char	   *om_secrets_dir = NULL;
+
+/* How many requests may be under way at once */
+int			om_max_in_flight = 64;
+
+/* How fast one organization may send, so that it cannot use up what all share */
+int			om_rate_limit = 50;
+
+/*
+ * How often the dispatcher looks without being woken: what was prepared with two-phase
+ * commit or whose wake-up got lost waits no longer than this.
+ */
+int			om_poll_interval = 10000;
+
+/*
+ * How long a claim lasts if nothing is heard of its worker any more.  Must be longer than a
+ * request may take; the dispatcher uses a longer one if it is not.
+ */
+int			om_lease = 30;
+
+/* How long one request may take */
+int			om_request_timeout = 10000;
+
+/*
+ * How long bodies of messages and settled outbox items are kept.  Consent, requests and audit
+ * are kept longer, whatever this says.
+ */
+static int	retention = 90 * 24 * 60;
+
+/*
+ * How long the journal remembers an event, that is, how old a replayed webhook may be and
+ * still be known.
+ */
+static int	journal_retention = 400 * 24 * 60;
+
+static bool
+is_loopback_url(const char *url)
+{
+	static const char *const hosts[] = {"127.0.0.1", "localhost", "[::1]"};
+
+	for (int i = 0; i < (int) lengthof(hosts); i++)
+	{
+		size_t		length = strlen(hosts[i]);
+		const char *after = url + strlen("http://") + length;
+
+		if (strncmp(url + strlen("http://"), hosts[i], length) == 0 &&
+			(*after == '\0' || *after == ':' || *after == '/'))
+			return true;
+	}
+	return false;
+}
+
+static bool
+check_api_base(char **value, void **extra, GucSource source)
+{
+	if (strncmp(*value, "https://", 8) == 0 && (*value)[8] != '\0' && strchr(*value, '@') == NULL)
+		return true;
+	if (strncmp(*value, "http://", 7) == 0 && is_loopback_url(*value))
+		return true;
+	GUC_check_errdetail("It must begin with https:// and carry no credentials; http:// is taken for 127.0.0.1, [::1] and localhost only.");
+	return false;
+}
+
+static bool
+check_secrets_dir(char **value, void **extra, GucSource source)
+{
+	if ((*value)[0] == '/')
+		return true;
+	GUC_check_errdetail("It must be the absolute path of a directory.");
+	GUC_check_errhint("A key itself does not belong into a setting, which every role can read. Write it to a file of mode 0600 in this directory.");
+	return false;
+}
+
+void
+om_guc_define(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomStringVariable("omnimsg.database",
+								   "Database that the dispatcher works in.",
+								   NULL, &om_database, "postgres",
+								   PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("omnimsg.dispatch",
+							 "Sends what is in the outbox.",
+							 NULL, &om_dispatch, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("omnimsg.telnyx_api_base",
+							   "Base URL of Telnyx's API.",
+							   NULL, &om_telnyx_api_base, "https://api.telnyx.com",
+							   PGC_SIGHUP, 0, check_api_base, NULL, NULL);
+	DefineCustomStringVariable("omnimsg.secrets_dir",
+							   "Directory of the files, mode 0600, that hold the API keys.",
+							   NULL, &om_secrets_dir, "/etc/omnimsg/secrets",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_secrets_dir, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.max_in_flight",
+							"How many requests to providers may be under way at once.",
+							NULL, &om_max_in_flight, 64, 1, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.rate_limit",
+							"How many messages an organization may send per second.",
+							NULL, &om_rate_limit, 50, 1, 10000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.poll_interval",
+							"How often the dispatcher looks without being woken.",
+							NULL, &om_poll_interval, 10000, 100, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.lease",
+							"How long a claim on an outbox item lasts.",
+							NULL, &om_lease, 30, 5, 3600,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.request_timeout",
+							"How long a request to a provider may take.",
+							NULL, &om_request_timeout, 10000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.retention",
+							"How long message bodies and settled outbox items are kept.",
+							NULL, &retention, 90 * 24 * 60, 24 * 60, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.journal_retention",
+							"How long the journal remembers events.",
+							NULL, &journal_retention, 400 * 24 * 60, 30 * 24 * 60, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("omnimsg");
+}

@@ -1,0 +1,374 @@
+/*
+ * http.c
+ *		Many POSTs at once, from one process, without blocking.
+ *
+ * libcurl's sockets are in an epoll set of their own, and that set stands beside the
+ * process's latch and the death of the postmaster in one WaitEventSet.  So a
+ * commit, a signal or a barrier wakes the worker at once, whatever a provider does.
+ *
+ * Each POST has a connection of its own.  On a kept one that the peer closes without an
+ * answer, libcurl would silently send the request again, and a text message would be
+ * sent twice: providers of texts have no idempotency keys (measured with 7.88).
+ *
+ * Nothing in libcurl's callbacks may throw or use palloc: a longjmp over its frames
+ * would leave it broken.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "http.h"
+
+#define HEADER_LIMIT	16384
+#define CONNECT_TIMEOUT_MS	3000L
+
+/* A transfer; all of it is malloc'ed, because callbacks touch it */
+typedef struct Transfer
+{
+	CURL	   *easy;
+	struct curl_slist *headers;
+	size_t		header_bytes;
+	OmHttpAnswer answer;
+} Transfer;
+
+static CURLM *multi = NULL;
+static int	epoll_fd = -1;
+static int64 timer_at = -1;		/* monotonic ms when libcurl wants to be called; -1 never */
+static int	in_flight = 0;
+static WaitEventSet *wait_set = NULL;
+
+static int64
+monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * A look-up of a name starts a thread inside this process, and a signal handler of
+ * PostgreSQL must not run on it.  A thread inherits the mask of its maker.
+ */
+static void
+block_signals(sigset_t *before)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static void
+restore_signals(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static int
+watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+	struct epoll_event event = {0};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		return 0;
+	}
+	event.data.fd = fd;
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	if (known == NULL)
+	{
+		curl_multi_assign(multi, fd, &epoll_fd);
+		return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
+	}
+	return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : -1;
+}
+
+static int
+set_timer(CURLM *unused, long timeout_ms, void *arg)
+{
+	timer_at = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	return 0;
+}
+
+static size_t
+receive_body(char *data, size_t size, size_t count, void *arg)
+{
+	Transfer   *transfer = arg;
+	OmHttpAnswer *answer = &transfer->answer;
+	size_t		length = size * count;
+	char	   *body;
+
+	if (answer->body_length + length > OM_HTTP_BODY_LIMIT)
+		return 0;				/* libcurl ends the transfer */
+	body = realloc(answer->body, answer->body_length + length + 1);
+	if (body == NULL)
+		return 0;
+	memcpy(body + answer->body_length, data, length);
+	answer->body = body;
+	answer->body_length += length;
+	body[answer->body_length] = '\0';
+	return length;
+}
+
+static size_t
+receive_header(char *data, size_t size, size_t count, void *arg)
+{
+	static const char name[] = "retry-after:";
+	Transfer   *transfer = arg;
+	size_t		length = size * count;
+
+	transfer->header_bytes += length;
+	if (transfer->header_bytes > HEADER_LIMIT)
+		return 0;
+	if (length > sizeof(name) && pg_strncasecmp(data, name, sizeof(name) - 1) == 0)
+	{
+		const char *value = data + sizeof(name) - 1;
+		size_t		rest = length - (sizeof(name) - 1);
+
+		while (rest > 0 && (*value == ' ' || *value == '\t'))
+			value++, rest--;
+		while (rest > 0 && (value[rest - 1] == '\r' || value[rest - 1] == '\n' || value[rest - 1] == ' '))
+			rest--;
+		if (rest < sizeof(transfer->answer.retry_after))
+		{
+			memcpy(transfer->answer.retry_after, value, rest);
+			transfer->answer.retry_after[rest] = '\0';
+		}
+	}
+	return length;
+}
+
+void
+om_http_start(void)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
+		ereport(FATAL,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libcurl")));
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll_fd < 0)
+		ereport(FATAL,
+				(errcode_for_socket_access(),
+				 errmsg("could not create an epoll set: %m")));
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+
+	wait_set = CreateWaitEventSet(TopMemoryContext, 3);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, epoll_fd, NULL, NULL);
+}
+
+static void
+free_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *header = headers; header != NULL; header = header->next)
+		sodium_memzero(header->data, strlen(header->data));
+	curl_slist_free_all(headers);
+}
+
+static bool
+add_header(Transfer *transfer, const char *header)
+{
+	struct curl_slist *headers = curl_slist_append(transfer->headers, header);
+
+	if (headers == NULL)
+		return false;
+	transfer->headers = headers;
+	return true;
+}
+
+static bool
+add_authorization(Transfer *transfer, const char *secret)
+{
+	size_t		length = strlen(secret) + 32;
+	char	   *header = malloc(length);
+	bool		added;
+
+	if (header == NULL)
+		return false;
+	snprintf(header, length, "Authorization: Bearer %s", secret);
+	added = add_header(transfer, header);
+	sodium_memzero(header, length);
+	free(header);
+	return added;
+}
+
+/* False when an option is refused, which would make the request another than we mean */
+static bool
+set_options(Transfer *transfer, const char *url, const char *body)
+{
+	CURL	   *easy = transfer->easy;
+
+	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) om_request_timeout) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_USERAGENT, "omnimsg/1.0") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(body)) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
+}
+
+static void
+free_transfer(Transfer *transfer)
+{
+	if (transfer->easy)
+		curl_easy_cleanup(transfer->easy);
+	free_headers(transfer->headers);
+	free(transfer->answer.body);
+	free(transfer);
+}
+
+bool
+om_http_post(void *tag, const char *url, const char *secret, const char *body)
+{
+	Transfer   *transfer = calloc(1, sizeof(Transfer));
+	sigset_t	before;
+	bool		started;
+
+	if (transfer == NULL)
+		return false;
+	transfer->answer.tag = tag;
+	block_signals(&before);
+	transfer->easy = curl_easy_init();
+	started = transfer->easy != NULL &&
+		add_authorization(transfer, secret) &&
+		add_header(transfer, "Content-Type: application/json") &&
+		add_header(transfer, "Accept: application/json") &&
+		add_header(transfer, "Expect:") &&
+		set_options(transfer, url, body) &&
+		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
+	restore_signals(&before);
+	if (started)
+		in_flight++;
+	else
+		free_transfer(transfer);
+	return started;
+}
+
+OmHttpAnswer *
+om_http_finished(void)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
+	{
+		Transfer   *transfer;
+		OmHttpAnswer *answer;
+		CURLcode	result = message->data.result;
+		long		status = 0;
+		long		request_size = 0;
+		curl_off_t	pretransfer = 0;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(message->easy_handle, CURLINFO_REQUEST_SIZE, &request_size);
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
+		curl_multi_remove_handle(multi, message->easy_handle);
+		in_flight--;
+
+		answer = &transfer->answer;
+		answer->complete = result == CURLE_OK;
+		answer->request_left = answer->complete || request_size > 0 || pretransfer > 0;
+		answer->status = (int) status;
+		if (!answer->complete)
+			strlcpy(answer->error, curl_easy_strerror(result), sizeof(answer->error));
+		return answer;
+	}
+	return NULL;
+}
+
+void
+om_http_answer_free(OmHttpAnswer *answer)
+{
+	free_transfer((Transfer *) ((char *) answer - offsetof(Transfer, answer)));
+}
+
+int
+om_http_in_flight(void)
+{
+	return in_flight;
+}
+
+/* Hand what epoll knows to libcurl */
+static void
+serve_sockets(void)
+{
+	struct epoll_event events[64];
+	int			count = epoll_wait(epoll_fd, events, lengthof(events), 0);
+	int			running;
+
+	for (int i = 0; i < count; i++)
+	{
+		int			what = 0;
+
+		if (events[i].events & (EPOLLIN | EPOLLHUP))
+			what |= CURL_CSELECT_IN;
+		if (events[i].events & EPOLLOUT)
+			what |= CURL_CSELECT_OUT;
+		if (events[i].events & EPOLLERR)
+			what |= CURL_CSELECT_ERR;
+		curl_multi_socket_action(multi, events[i].data.fd, what, &running);
+	}
+}
+
+void
+om_http_wait(long timeout_ms)
+{
+	WaitEvent	events[3];
+	sigset_t	before;
+	int			running;
+
+	if (timer_at >= 0)
+		timeout_ms = Min(timeout_ms, (long) Max(timer_at - monotonic_ms(), 0));
+	WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+
+	block_signals(&before);
+	serve_sockets();
+	if (timer_at >= 0 && monotonic_ms() >= timer_at)
+	{
+		timer_at = -1;
+		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	}
+	restore_signals(&before);
+}

@@ -1,0 +1,45 @@
+/*
+ * http.h
+ *		Many POSTs at once, from one process, without blocking.
+ */
+#ifndef OM_HTTP_H
+#define OM_HTTP_H
+
+#include "postgres.h"
+
+#define OM_HTTP_BODY_LIMIT	65536
+
+typedef struct OmHttpAnswer
+{
+	void	   *tag;			/* what om_http_post was given */
+	bool		request_left;	/* at least a byte of the request may have left this host */
+	bool		complete;		/* a whole response was read */
+	int			status;			/* 0 without one */
+	int			body_length;
+	char	   *body;			/* of the answer, NUL-terminated */
+	char		retry_after[64];	/* the header, "" without one */
+	char		error[256];		/* libcurl's words when not complete */
+} OmHttpAnswer;
+
+/* Once per process */
+extern void om_http_start(void);
+
+/*
+ * Begin a POST of JSON.  The strings are copied.  False when there is no memory for it, and
+ * then nothing was sent.
+ */
+extern bool om_http_post(void *tag, const char *url, const char *secret, const char *body);
+
+/* The next that is finished, or NULL; to be freed with om_http_answer_free */
+extern OmHttpAnswer *om_http_finished(void);
+extern void om_http_answer_free(OmHttpAnswer *answer);
+
+extern int	om_http_in_flight(void);
+
+/*
+ * Let the transfers go on until something happens: one of them moved, the latch was
+ * set, or timeout_ms are over.  Does not serve interrupts; the caller does.
+ */
+extern void om_http_wait(long timeout_ms);
+
+#endif							/* OM_HTTP_H */

@@ -1,0 +1,439 @@
+/*
+ * ingest.c
+ *		One transaction: deliveries in, their effects and what became of each out.
+ *
+ * A batch runs in a subtransaction.  If an event makes it fail, the deliveries are run one by
+ * one, so that a poison event fails alone: it becomes a dead letter with its bytes.
+ * Trouble of the server itself (disk, locks, shutdown ...) is raised instead,
+ * nothing is committed, and the caller tries again.
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "account.h"
+#include "compat.h"
+#include "core/timestamp.h"
+#include "ingest.h"
+
+#define RESULT_COLUMNS 10
+
+OM_SQL_FUNCTION(omnimsg_ingest);
+OM_SQL_FUNCTION(omnimsg_ingest_batch);
+
+static OmStatement find_pending = {
+	"SELECT e.provider, e.raw, e.signature, e.key_id, e.signed_at, e.dedupe_key\n"
+	"  FROM omnimsg.events e\n"
+	" WHERE e.outcome = 'pending'\n"
+	"   AND EXISTS (SELECT 1 FROM omnimsg.messages m\n"
+	"                WHERE m.organization_id = e.organization_id\n"
+	"                  AND m.external_message_id = e.external_message_id\n"
+	"                  AND m.direction = 'outbound')\n"
+	" ORDER BY e.provider, e.dedupe_key\n"
+	" LIMIT $1\n"
+	"   FOR UPDATE OF e SKIP LOCKED",
+	1, {INT8OID}, NULL
+};
+
+/*
+ * What the design promises holds in READ COMMITTED only: each statement must see what
+ * others committed while we waited for their locks.  And a 200 must be on disk, whatever the
+ * caller has set: inside the function, for this transaction.
+ */
+static void
+prepare_transaction(void)
+{
+	if (XactIsoLevel != XACT_READ_COMMITTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("omnimsg_ingest needs transaction isolation level READ COMMITTED"),
+				 errhint("Set default_transaction_isolation to 'read committed' for this role.")));
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
+ * Every step over every event of the batch.  They take locks in this order everywhere:
+ * journal, messages, consents, accounts, reply windows; within each in key order.
+ */
+static void
+apply(OmBatch *batch)
+{
+	batch->audit = om_audit_begin(batch->now, "provider:telnyx");
+	om_event_read(batch);
+	om_route(batch);
+	om_journal_claim(batch);
+	om_link(batch);
+	om_message_store(batch);
+	om_consent(batch);
+	om_account_contacted(batch);
+	om_reply(batch);
+	om_audit_write(batch->audit);
+}
+
+/* Would this error come again however often the same bytes are tried? */
+static bool
+is_fault_of_content(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):	/* somebody's trigger */
+			return true;
+		default:
+			return sqlstate == ERRCODE_INTERNAL_ERROR;
+	}
+}
+
+/*
+ * Run the steps in a subtransaction.  NULL when they succeeded; else the error, which
+ * has been rolled back and is the fault of the content.
+ */
+static ErrorData *
+try_apply(OmBatch *batch)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	batch->nevents = 0;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		apply(batch);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!is_fault_of_content(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/* A delivery that cannot be applied: its events go to the journal as they are, and nowhere else */
+static void
+bury(OmBatch *batch, const ErrorData *error)
+{
+	char	   *reason = psprintf("%s (SQLSTATE %s)", "could not be applied",
+								  unpack_sql_state(error->sqlerrcode));
+
+	/* The message may quote values; it goes to the log of the server, without its detail */
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("omnimsg: an event could not be applied and was kept as a dead letter"),
+			 errdetail("The error was raised in %s, line %d.",
+					   error->filename ? error->filename : "an unknown file", error->lineno),
+			 errhint("See omnimsg.dead_letters.")));
+
+	batch->nevents = 0;
+	om_event_read(batch);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		batch->events[i]->kind = OM_EVENT_BROKEN;
+		batch->events[i]->outcome = OM_DEAD;
+		batch->events[i]->reason = reason;
+	}
+	om_journal_claim(batch);
+}
+
+static const char *
+outcome_name(OmOutcome outcome)
+{
+	static const char *const names[] = {"applied", "duplicate", "ignored", "pending", "dead"};
+
+	return names[outcome];
+}
+
+static const char *
+reply_name(OmReplyOutcome reply)
+{
+	static const char *const names[] = {"none", "queued", "provider", "suppressed"};
+
+	return names[reply];
+}
+
+static void
+put_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	values[column] = text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static void
+put_uuid(Datum *values, bool *nulls, int column, const pg_uuid_t *uuid)
+{
+	nulls[column] = uuid == NULL;
+	values[column] = PointerGetDatum(uuid);
+}
+
+/* One row of omnimsg.ingest_result per event */
+static void
+put_results(OmBatch *batch, ReturnSetInfo *out)
+{
+	for (int i = 0; out != NULL && i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+		bool		applied = event->outcome == OM_APPLIED;
+		Datum		values[RESULT_COLUMNS];
+		bool		nulls[RESULT_COLUMNS] = {false};
+
+		values[0] = Int32GetDatum(event->delivery->ordinal);
+		values[1] = Int32GetDatum(event->part);
+		put_text(values, nulls, 2, outcome_name(event->outcome));
+		put_text(values, nulls, 3, event->event_type);
+		put_uuid(values, nulls, 4, event->nowners > 0 ? &event->organization_id : NULL);
+		put_uuid(values, nulls, 5, applied ? event->account_id : NULL);
+		put_uuid(values, nulls, 6, applied && event->has_message ? &event->message_id : NULL);
+		put_text(values, nulls, 7, event->kind == OM_EVENT_RECEIVED ?
+				 om_intent_label_name(event->intent.label) : NULL);
+		put_text(values, nulls, 8, reply_name(event->reply));
+		put_text(values, nulls, 9, event->reason ? event->reason : event->reply_reason);
+		tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
+	}
+}
+
+/* Apply all deliveries; results go to out, which may be NULL.  Returns how many were applied. */
+static int
+ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "omnimsg batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	OmBatch		batch = {0};
+	ErrorData  *error;
+	int			applied = 0;
+
+	batch.now = GetCurrentTimestamp();
+	batch.again = again;
+	batch.ndeliveries = count;
+	batch.deliveries = palloc(sizeof(OmDelivery *) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+		batch.deliveries[i] = &deliveries[i];
+
+	error = count == 0 ? NULL : try_apply(&batch);
+	if (error == NULL)
+	{
+		put_results(&batch, out);
+		for (int i = 0; i < batch.nevents; i++)
+			applied += batch.events[i]->outcome == OM_APPLIED;
+	}
+	else
+		for (int i = 0; i < count; i++)
+		{
+			OmDelivery *alone = &deliveries[i];
+
+			CHECK_FOR_INTERRUPTS();
+			batch.deliveries = &alone;
+			batch.ndeliveries = 1;
+			if (count > 1)
+				error = try_apply(&batch);
+			if (error != NULL)
+				bury(&batch, error);
+			put_results(&batch, out);
+			for (int e = 0; e < batch.nevents; e++)
+				applied += batch.events[e]->outcome == OM_APPLIED;
+		}
+
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
+	return applied;
+}
+
+static char *
+text_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* Unix seconds as they were signed; what is not digits was not a time that anybody signed */
+static TimestampTz
+signed_time(const char *text)
+{
+	int64		micros;
+
+	if (text == NULL || !om_unix_seconds_parse(text, strlen(text), &micros))
+		return 0;
+	if (micros > INT64CONST(253402300799) * USECS_PER_SEC)
+		return 0;				/* after the year 9999 */
+	return micros - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+static void
+fill_delivery(OmDelivery *delivery, int ordinal, Datum provider, Datum body,
+			  Datum *optional, bool *isnull)
+{
+	bytea	   *bytes = DatumGetByteaPP(body);
+	char	   *signed_at;
+
+	delivery->ordinal = ordinal;
+	delivery->provider = TextDatumGetCString(provider);
+	delivery->body = VARDATA_ANY(bytes);
+	delivery->length = VARSIZE_ANY_EXHDR(bytes);
+	delivery->signature = text_or_null(optional[0], isnull[0]);
+	signed_at = text_or_null(optional[1], isnull[1]);
+	delivery->signed_at = signed_time(signed_at);
+	delivery->key_id = text_or_null(optional[2], isnull[2]);
+	delivery->delivery_id = text_or_null(optional[3], isnull[3]);
+	if (delivery->delivery_id && strlen(delivery->delivery_id) > OM_MAX_ID)
+		delivery->delivery_id = NULL;
+}
+
+static void
+begin_ingest(FunctionCallInfo fcinfo)
+{
+	prepare_transaction();
+	if (sodium_init() < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libsodium")));
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * omnimsg_ingest(provider text, body bytea, signature text, signed_at text, key_id text,
+ *		delivery_id text) returns setof omnimsg.ingest_result
+ *
+ * A batch of one.
+ */
+Datum
+omnimsg_ingest(PG_FUNCTION_ARGS)
+{
+	OmDelivery	delivery;
+	Datum		optional[4];
+	bool		isnull[4];
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("provider and body must not be NULL")));
+	for (int i = 0; i < 4; i++)
+	{
+		optional[i] = PG_GETARG_DATUM(i + 2);
+		isnull[i] = PG_ARGISNULL(i + 2);
+	}
+	begin_ingest(fcinfo);
+	fill_delivery(&delivery, 1, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), optional, isnull);
+	ingest(&delivery, 1, false, (ReturnSetInfo *) fcinfo->resultinfo);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * omnimsg_ingest_batch(providers text[], bodies bytea[], signatures text[], signed_at text[],
+ *		key_ids text[], delivery_ids text[]) returns setof omnimsg.ingest_result
+ *
+ * Arrays side by side, all of the same length; of the last four an array may be NULL.
+ */
+Datum
+omnimsg_ingest_batch(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"providers", "bodies", "signatures", "signed_at",
+	"key_ids", "delivery_ids"};
+	Datum	   *values[6] = {NULL};
+	bool	   *nulls[6] = {NULL};
+	OmDelivery *deliveries;
+	int			count = 0;
+
+	for (int i = 0; i < 6; i++)
+	{
+		ArrayType  *array;
+		int			n;
+
+		if (PG_ARGISNULL(i))
+		{
+			if (i < 2)
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("%s must not be NULL", names[i])));
+			continue;
+		}
+		array = PG_GETARG_ARRAYTYPE_P(i);
+		if (ARR_NDIM(array) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("%s must be an array of one dimension", names[i])));
+		deconstruct_array(array, i == 1 ? BYTEAOID : TEXTOID, -1, false, TYPALIGN_INT,
+						  &values[i], &nulls[i], &n);
+		if (i > 0 && n != count)
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("%s must have as many elements as providers", names[i]),
+					 errdetail("It has %d, and providers has %d.", n, count)));
+		count = n;
+	}
+
+	begin_ingest(fcinfo);
+	deliveries = palloc0(sizeof(OmDelivery) * Max(count, 1));
+	for (int d = 0; d < count; d++)
+	{
+		Datum		optional[4];
+		bool		isnull[4];
+
+		if (nulls[0][d] || nulls[1][d])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("providers and bodies must not have NULL elements"),
+					 errdetail("Element %d is NULL.", d + 1)));
+		for (int i = 0; i < 4; i++)
+		{
+			isnull[i] = values[i + 2] == NULL || nulls[i + 2][d];
+			optional[i] = isnull[i] ? (Datum) 0 : values[i + 2][d];
+		}
+		fill_delivery(&deliveries[d], d + 1, values[0][d], values[1][d], optional, isnull);
+	}
+	ingest(deliveries, count, false, (ReturnSetInfo *) fcinfo->resultinfo);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+int
+om_ingest_pending(int limit)
+{
+	uint64		rows = om_db_run(&find_pending, (Datum[]) {Int64GetDatum(limit)});
+	OmDelivery *deliveries = palloc0(sizeof(OmDelivery) * Max(rows, 1));
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmDelivery *delivery = &deliveries[row];
+		bool		isnull;
+		bytea	   *raw = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[row],
+														   SPI_tuptable->tupdesc, 2, &isnull));
+
+		delivery->ordinal = row + 1;
+		delivery->provider = om_field_text(row, 1);
+		delivery->body = VARDATA(raw);
+		delivery->length = VARSIZE(raw) - VARHDRSZ;
+		delivery->signature = om_field_text(row, 3);
+		delivery->key_id = om_field_text(row, 4);
+		delivery->signed_at = om_field_time(row, 5, &isnull);
+		delivery->delivery_id = om_field_text(row, 6);
+	}
+	return ingest(deliveries, rows, true, NULL);
+}

@@ -1,0 +1,178 @@
+/*
+ * ingest.h
+ *		What the steps of ingest hand to each other: deliveries, and the events in them.
+ *
+ * The way of one delivery, a file each:
+ *		event.c		raw bytes -> events; addresses and intent by src/core
+ *		route.c		our number -> organizations; a status -> its message
+ *		journal.c	claim each event, once
+ *		link.c		(organization, address) -> account
+ *		message.c	store the message, or move the status of an outbound one
+ *		request.c	STOP and START become requests ...
+ *		consent.c	... and the state they add up to
+ *		account.c	last contact and the copy of the consent
+ *		reply.c		an outbox item, if the rules allow one
+ *		audit.c		one row per effect
+ * Each step is one function over the whole batch.  All memory is of the batch's context.
+ */
+#ifndef OM_INGEST_H
+#define OM_INGEST_H
+
+#include "postgres.h"
+
+#include "audit.h"
+#include "consent.h"
+#include "core/intent.h"
+#include "db.h"
+
+/* Limits of what a provider may send; beyond them an event is a dead letter */
+#define OM_MAX_ID		255		/* bytes of an id */
+#define OM_MAX_ADDRESS	320		/* bytes of an address (RFC 5321: 64 + 1 + 255) */
+#define OM_MAX_NESTING	64		/* levels of JSON */
+#define OM_MAX_OTHERS	64		/* people in a group message; the rest is cut */
+#define OM_MAX_MEDIA	32		/* attachments of a message; the rest is cut */
+
+/* How far ahead of its signature an event may claim to have happened, in seconds */
+#define OM_MAX_AHEAD	300
+
+/* A confirmation later than this is not presumed lawful: 47 CFR 64.1200(a)(12) */
+#define OM_CONFIRMATION_SECONDS	300
+
+typedef struct OmDelivery
+{
+	int			ordinal;		/* from 1, in the order given */
+	char	   *provider;
+	char	   *body;
+	int			length;
+	char	   *signature;		/* or NULL */
+	char	   *key_id;			/* or NULL */
+	char	   *delivery_id;	/* or NULL */
+	TimestampTz signed_at;		/* 0 when not given */
+} OmDelivery;
+
+typedef enum OmEventKind
+{
+	OM_EVENT_OTHER,				/* of a type that has no effect */
+	OM_EVENT_RECEIVED,			/* a message came in */
+	OM_EVENT_STATUS,			/* an outbound message moved */
+	OM_EVENT_BROKEN				/* could not be understood: reason says why */
+} OmEventKind;
+
+typedef enum OmOutcome
+{
+	OM_APPLIED,
+	OM_DUPLICATE,
+	OM_IGNORED,
+	OM_PENDING,
+	OM_DEAD
+} OmOutcome;
+
+typedef enum OmReplyOutcome
+{
+	OM_REPLY_NONE,
+	OM_REPLY_QUEUED,
+	OM_REPLY_PROVIDER,
+	OM_REPLY_SUPPRESSED
+} OmReplyOutcome;
+
+/* An organization that is reached at the number of an event */
+typedef struct OmOwner
+{
+	pg_uuid_t	organization_id;
+	bool		knows;			/* has an account with the person's address (asked on shared numbers only) */
+} OmOwner;
+
+typedef struct OmEvent
+{
+	OmDelivery *delivery;
+	int			part;			/* from 1 within its delivery */
+	OmEventKind kind;
+	OmOutcome	outcome;
+	const char *reason;			/* or NULL */
+	char	   *dedupe_key;
+
+	/* event.c: what the provider says */
+	char	   *event_type;		/* or NULL */
+	char	   *event_id;
+	TimestampTz occurred_at;	/* 0 when nothing tells */
+	char	   *external_id;	/* the provider's id of the message */
+	char	   *from;			/* canonical address, as all addresses here */
+	char	   *to;
+	bool		from_reachable; /* a phone number that can be answered */
+	char	   *others[OM_MAX_OTHERS];	/* further people of a group message */
+	int			nothers;
+	bool		is_texting;		/* SMS, MMS or RCS: not WhatsApp */
+	char	   *subject;
+	char	   *text;
+	char	   *media;			/* JSON array or NULL */
+	char	   *autoresponse;	/* the provider says that it answered; or NULL */
+	int			parts;			/* 0 when unknown */
+	char	   *cost_amount;	/* a plain decimal, or NULL */
+	char	   *cost_currency;
+	char	   *status;			/* of a status: our word, or NULL when the provider's is unknown to us */
+	char	   *provider_status;
+	char	   *error_code;
+	char	   *error_text;
+	OmIntent	intent;
+
+	/* route.c */
+	pg_uuid_t	organization_id;
+	OmOwner    *owners;			/* all that share the number, the storing one first */
+	int			nowners;
+	char	   *reply_mode;		/* of the storing one; NULL for 'unassigned' */
+
+	/* Messages: of a received one ours to be; of a status the one that moves */
+	bool		has_message;
+	pg_uuid_t	message_id;
+	TimestampTz message_created_at; /* of a status */
+	char	   *message_status; /* of a status: before */
+	char	   *message_peer;	/* of a status: who the message went to */
+	char	   *message_ours;	/* of a status: the number it went from */
+
+	/* link.c */
+	pg_uuid_t  *account_id;		/* or NULL */
+	pg_uuid_t  *campaign_id;	/* or NULL */
+
+	/* consent.c: the storing organization's request for texts, or NULL */
+	OmRequest  *request;
+
+	/* reply.c */
+	OmReplyOutcome reply;
+	const char *reply_reason;	/* why none was queued */
+} OmEvent;
+
+typedef struct OmBatch
+{
+	OmDelivery **deliveries;
+	int			ndeliveries;
+	OmEvent   **events;
+	int			nevents;
+	TimestampTz now;
+	bool		again;			/* the events are in the journal already, pending or dead */
+	OmAudit    *audit;
+} OmBatch;
+
+/* The steps, in their order */
+extern void om_event_read(OmBatch *batch);
+extern void om_route(OmBatch *batch);
+extern void om_journal_claim(OmBatch *batch);
+extern void om_link(OmBatch *batch);
+extern void om_message_store(OmBatch *batch);
+extern void om_consent(OmBatch *batch);
+extern void om_account_contacted(OmBatch *batch);
+extern void om_reply(OmBatch *batch);
+
+/* event.c: a new event of a delivery, at the end of the batch */
+extern OmEvent *om_event_new(OmBatch *batch, OmDelivery *delivery);
+
+/* provider_telnyx_event.c: the events of one delivery */
+extern void om_telnyx_read(OmBatch *batch, OmDelivery *delivery);
+
+/*
+ * ingest.c: apply the status events that waited for messages which are there now.  Called
+ * by the worker, in a READ COMMITTED transaction with SPI connected, after it recorded ids
+ * and at each poll.  At most limit events; returns how many were applied.
+ */
+extern int	om_ingest_pending(int limit);
+
+#endif							/* OM_INGEST_H */

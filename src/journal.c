@@ -1,0 +1,185 @@
+/*
+ * journal.c
+ *		Claim each event, once.
+ *
+ * The primary key (provider, dedupe_key) is what makes ingest exactly once: whoever
+ * inserts the row applies the event, in the same transaction, and nobody else ever
+ * does.  Rows are claimed in key order, so that two batches with the same events wait
+ * for each other instead of deadlocking.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "compat.h"
+#include "ingest.h"
+
+#define JOURNAL_COLUMNS \
+	"provider, dedupe_key, event_type, occurred_at, organization_id, message_id,\n" \
+	"external_message_id, outcome, reason, key_id, signed_at, signature, raw"
+#define JOURNAL_TYPES \
+	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID, UUIDARRAYOID, \
+	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, \
+	BYTEAARRAYOID
+#define JOURNAL_ARGS 13
+
+static OmStatement claim = {
+	"INSERT INTO omnimsg.events (received_at, " JOURNAL_COLUMNS ")\n"
+	"SELECT $14, w.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w\n"
+	"ON CONFLICT (provider, dedupe_key) DO NOTHING\n"
+	"RETURNING provider, dedupe_key",
+	JOURNAL_ARGS + 1, {JOURNAL_TYPES, TIMESTAMPTZOID}, NULL
+};
+
+/* Events that are in the journal already and have had no effect yet */
+static OmStatement claim_again = {
+	"UPDATE omnimsg.events e\n"
+	"   SET organization_id = w.organization_id, message_id = w.message_id,\n"
+	"       external_message_id = w.external_message_id, outcome = w.outcome,\n"
+	"       reason = w.reason, signature = w.signature, raw = w.raw\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w (" JOURNAL_COLUMNS ")\n"
+	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key\n"
+	"   AND e.outcome IN ('pending', 'dead')\n"
+	"RETURNING e.provider, e.dedupe_key",
+	JOURNAL_ARGS, {JOURNAL_TYPES}, NULL
+};
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const OmEvent *left = *(OmEvent *const *) a;
+	const OmEvent *right = *(OmEvent *const *) b;
+	int			result = strcmp(left->delivery->provider, right->delivery->provider);
+
+	if (result == 0)
+		result = strcmp(left->dedupe_key, right->dedupe_key);
+	if (result == 0)
+		result = left->delivery->ordinal - right->delivery->ordinal;
+	return result != 0 ? result : left->part - right->part;
+}
+
+static bool
+same_key(const OmEvent *left, const OmEvent *right)
+{
+	return strcmp(left->delivery->provider, right->delivery->provider) == 0 &&
+		strcmp(left->dedupe_key, right->dedupe_key) == 0;
+}
+
+static const char *
+outcome_word(OmOutcome outcome)
+{
+	switch (outcome)
+	{
+		case OM_APPLIED:
+			return "applied";
+		case OM_IGNORED:
+			return "ignored";
+		case OM_PENDING:
+			return "pending";
+		case OM_DEAD:
+			return "dead";
+		case OM_DUPLICATE:
+			break;
+	}
+	elog(ERROR, "a duplicate is not journaled");
+}
+
+/* The bytes are kept where somebody may have to read them again: as evidence, or to apply them */
+static bool
+keeps_raw(const OmEvent *event)
+{
+	return event->outcome == OM_DEAD || event->outcome == OM_PENDING ||
+		event->intent.label == OM_INTENT_OPT_OUT || event->intent.label == OM_INTENT_OPT_IN ||
+		event->intent.label == OM_INTENT_MAYBE_OPT_OUT ||
+		(event->kind == OM_EVENT_STATUS && event->status && strcmp(event->status, "blocked") == 0);
+}
+
+void
+om_journal_claim(OmBatch *batch)
+{
+	static const Oid types[JOURNAL_ARGS] = {
+		TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, UUIDOID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID
+	};
+	OmEvent   **sorted = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	OmColumn   *columns[JOURNAL_ARGS];
+	Datum		values[JOURNAL_ARGS + 1];
+	OmEvent    *previous = NULL;
+	uint64		rows;
+	uint64		row = 0;
+
+	if (batch->nevents == 0)
+		return;
+	memcpy(sorted, batch->events, sizeof(OmEvent *) * batch->nevents);
+	qsort(sorted, batch->nevents, sizeof(OmEvent *), compare_events);
+	for (int c = 0; c < JOURNAL_ARGS; c++)
+		columns[c] = om_column(types[c], batch->nevents);
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = sorted[i];
+		bool		keep = keeps_raw(event);
+		bool		routed = event->nowners > 0;
+
+		if (previous != NULL && same_key(previous, event))
+			continue;
+		previous = event;
+		om_column_add_text(columns[0], event->delivery->provider);
+		om_column_add_text(columns[1], event->dedupe_key);
+		om_column_add_text(columns[2], event->event_type);
+		om_column_add_time(columns[3], event->occurred_at);
+		om_column_add_uuid(columns[4], routed ? &event->organization_id : NULL);
+		om_column_add_uuid(columns[5], event->has_message ? &event->message_id : NULL);
+		om_column_add_text(columns[6], event->outcome == OM_PENDING ? event->external_id : NULL);
+		om_column_add_text(columns[7], outcome_word(event->outcome));
+		om_column_add_text(columns[8], event->reason);
+		om_column_add_text(columns[9], event->delivery->key_id);
+		om_column_add_time(columns[10], event->delivery->signed_at);
+		om_column_add_text(columns[11], keep ? event->delivery->signature : NULL);
+		if (keep)
+		{
+			bytea	   *raw = palloc(VARHDRSZ + event->delivery->length);
+
+			SET_VARSIZE(raw, VARHDRSZ + event->delivery->length);
+			memcpy(VARDATA(raw), event->delivery->body, event->delivery->length);
+			om_column_add(columns[12], PointerGetDatum(raw), false);
+		}
+		else
+			om_column_add(columns[12], (Datum) 0, true);
+	}
+
+	for (int c = 0; c < JOURNAL_ARGS; c++)
+		values[c] = om_column_array(columns[c]);
+	values[JOURNAL_ARGS] = TimestampTzGetDatum(batch->now);
+	rows = om_db_run(batch->again ? &claim_again : &claim, values);
+
+	/*
+	 * An insert returns its rows in the order given, so one pass tells what was
+	 * claimed; an update may not, so look at them all.
+	 */
+	previous = NULL;
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = sorted[i];
+		bool		claimed = false;
+
+		if (previous == NULL || !same_key(previous, event))
+		{
+			if (batch->again)
+				row = 0;
+			for (; row < rows && !claimed; row++)
+			{
+				claimed = strcmp(om_field_text(row, 1), event->delivery->provider) == 0 &&
+					strcmp(om_field_text(row, 2), event->dedupe_key) == 0;
+				if (!claimed && !batch->again)
+					break;
+			}
+		}
+		previous = event;
+		if (!claimed)
+		{
+			event->outcome = OM_DUPLICATE;
+			event->reason = NULL;
+		}
+	}
+}

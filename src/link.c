@@ -1,0 +1,60 @@
+/*
+ * link.c
+ *		(organization, address) -> account.
+ *
+ * Of several accounts with the address: as primary phone before secondary, then the
+ * newest last contact, then the lowest id.  No account is no error: the message is
+ * stored without one.  Only looks; nothing is locked here.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "compat.h"
+#include "ingest.h"
+
+static OmStatement find_accounts = {
+	"SELECT w.n, a.id, a.campaign_id\n"
+	"  FROM unnest($1, $2) WITH ORDINALITY AS w(organization_id, address, n)\n"
+	" CROSS JOIN LATERAL (\n"
+	"    SELECT c.id, c.campaign_id\n"
+	"      FROM omnimsg.collection_accounts c\n"
+	"     WHERE c.organization_id = w.organization_id\n"
+	"       AND (c.primary_phone = w.address OR c.secondary_phone = w.address)\n"
+	"     ORDER BY c.primary_phone IS DISTINCT FROM w.address,\n"
+	"              c.last_contact_at DESC NULLS LAST, c.id\n"
+	"     LIMIT 1) a",
+	2, {UUIDARRAYOID, TEXTARRAYOID}, NULL
+};
+
+void
+om_link(OmBatch *batch)
+{
+	OmColumn   *organizations = om_column(UUIDOID, batch->nevents);
+	OmColumn   *addresses = om_column(TEXTOID, batch->nevents);
+	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	uint64		rows;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->kind != OM_EVENT_RECEIVED || event->outcome != OM_APPLIED)
+			continue;
+		asked[addresses->count] = event;
+		om_column_add_uuid(organizations, &event->organization_id);
+		om_column_add_text(addresses, event->from);
+	}
+	if (addresses->count == 0)
+		return;
+
+	rows = om_db_run(&find_accounts, (Datum[]) {om_column_array(organizations),
+					 om_column_array(addresses)});
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmEvent    *event = asked[om_field_int(row, 1) - 1];
+
+		event->account_id = om_field_uuid(row, 2);
+		event->campaign_id = om_field_uuid(row, 3);
+	}
+}

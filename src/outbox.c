@@ -1,0 +1,539 @@
+/*
+ * outbox.c
+ *		The life of an outbox item in SQL: claim, mark, record.
+ *
+ * Locks are taken in the order outbox, messages, consents.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/memutils.h"
+
+#include "audit.h"
+#include "compat.h"
+#include "consent.h"
+#include "outbox.h"
+
+#define ACTOR "worker"
+
+static OmStatement requeue_leased = {
+	"UPDATE omnimsg.outbox o\n"
+	"   SET state = 'queued', lease_token = NULL, leased_until = NULL,\n"
+	"       last_error = 'the worker ended before it sent anything'\n"
+	" WHERE o.state = 'leased' AND o.leased_until < $1",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement abandon_sending = {
+	"UPDATE omnimsg.outbox o\n"
+	"   SET state = 'unknown', settled_at = $1, last_error = 'the worker ended while it was sending'\n"
+	" WHERE o.state = 'sending' AND o.leased_until < $1\n"
+	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement expire_queued = {
+	"UPDATE omnimsg.outbox o\n"
+	"   SET state = 'expired', settled_at = $1, last_error = coalesce(o.last_error, 'expired')\n"
+	" WHERE o.state = 'queued' AND o.expires_at <= $1\n"
+	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* One look into the index per organization, however many items each has */
+static OmStatement find_due = {
+	"WITH RECURSIVE due AS (\n"
+	"  (SELECT o.organization_id FROM omnimsg.outbox o\n"
+	"    WHERE o.state = 'queued' AND o.next_attempt_at <= $1\n"
+	"    ORDER BY o.organization_id LIMIT 1)\n"
+	"  UNION ALL\n"
+	"  SELECT (SELECT o.organization_id FROM omnimsg.outbox o\n"
+	"           WHERE o.state = 'queued' AND o.next_attempt_at <= $1\n"
+	"             AND o.organization_id > d.organization_id\n"
+	"           ORDER BY o.organization_id LIMIT 1)\n"
+	"    FROM due d WHERE d.organization_id IS NOT NULL)\n"
+	"SELECT organization_id FROM due WHERE organization_id IS NOT NULL",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement find_next = {
+	"SELECT min(o.next_attempt_at) FROM omnimsg.outbox o\n"
+	" WHERE o.state = 'queued' AND o.next_attempt_at > $1",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement claim = {
+	"UPDATE omnimsg.outbox o\n"
+	"   SET state = 'leased', attempts = o.attempts + 1, lease_token = $3, leased_until = $5\n"
+	"  FROM unnest($1, $2) AS w(organization_id, count)\n"
+	" CROSS JOIN LATERAL (\n"
+	"    SELECT q.id FROM omnimsg.outbox q\n"
+	"     WHERE q.organization_id = w.organization_id AND q.state = 'queued'\n"
+	"       AND q.next_attempt_at <= $4 AND q.expires_at > $4\n"
+	"     ORDER BY q.next_attempt_at LIMIT w.count FOR UPDATE SKIP LOCKED) AS c\n"
+	" WHERE o.organization_id = w.organization_id AND o.id = c.id",
+	5, {UUIDARRAYOID, INT4ARRAYOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * The gates.  The confirmation of a STOP passes while the person is still opted out: a START
+ * since then has taken the STOP back, a second STOP has not.  Replies to START and
+ * HELP pass unless the provider blocks the address.  All else needs consent; where the organization's policy is
+ * 'explicit' that is an opt-in on record, or an answer within 24 hours to the
+ * person's own message.
+ */
+static OmStatement ask_gates = {
+	"SELECT o.organization_id, o.id, o.message_id, o.created_at, o.leased_until, o.expires_at,\n"
+	"       o.attempts::bigint, o.kind, m.from_number, m.to_number, m.message_body, p.secret_name,\n"
+	"       p.messaging_profile_id,\n"
+	"  CASE WHEN o.expires_at <= $2 THEN 'expired'\n"
+	"       WHEN a.provider_blocked THEN 'blocked by the provider'\n"
+	"       WHEN o.kind IN ('opt_out_confirmation') THEN\n"
+	"         CASE WHEN a.state IS DISTINCT FROM 'opted_out' THEN 'no longer decides the consent' END\n"
+	"       WHEN o.kind IN ('opt_in_confirmation') THEN\n"
+	"         CASE WHEN a.state = 'opted_out' THEN 'no longer decides the consent' END\n"
+	"       WHEN o.kind IN ('help_reply') THEN NULL\n"
+	"       WHEN coalesce(s.state, a.state) = 'opted_out' THEN 'opted out'\n"
+	"       WHEN g.consent_policy = 'explicit' AND coalesce(s.state, a.state) IS NULL\n"
+	"        AND NOT (o.kind = 'conversation' AND EXISTS (\n"
+	"              SELECT 1 FROM omnimsg.messages i\n"
+	"               WHERE i.organization_id = o.organization_id AND i.peer_address = m.peer_address\n"
+	"                 AND i.direction = 'inbound' AND i.created_at > $2 - interval '24 hours'))\n"
+	"         THEN 'no consent on record'\n"
+	"  END\n"
+	"  FROM omnimsg.outbox o\n"
+	"  JOIN omnimsg.organizations g ON g.id = o.organization_id\n"
+	"  JOIN omnimsg.messages m\n"
+	"    ON m.organization_id = o.organization_id AND m.id = o.message_id AND m.created_at = o.created_at\n"
+	"  LEFT JOIN omnimsg.consents a\n"
+	"    ON a.organization_id = o.organization_id AND a.channel = m.channel\n"
+	"   AND a.address = m.peer_address AND a.scope = 'all'\n"
+	"  LEFT JOIN omnimsg.consents s\n"
+	"    ON s.organization_id = o.organization_id AND s.channel = m.channel\n"
+	"   AND s.address = m.peer_address AND s.scope = o.scope\n"
+	"  LEFT JOIN omnimsg.inbound_phone_numbers n\n"
+	"    ON n.organization_id = o.organization_id AND n.phone_number = m.from_number\n"
+	"  LEFT JOIN omnimsg.provider_accounts p ON p.id = n.provider_account_id\n"
+	" WHERE o.lease_token = $1 AND o.state = 'leased' AND o.leased_until > $2\n"
+	" ORDER BY o.organization_id, o.id\n"
+	"   FOR UPDATE OF o",
+	2, {UUIDOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement settle = {
+	"UPDATE omnimsg.outbox o\n"
+	"   SET state = w.state, last_error = w.last_error,\n"
+	"       next_attempt_at = coalesce(w.next_attempt_at, o.next_attempt_at),\n"
+	"       settled_at = CASE WHEN w.state NOT IN ('queued', 'sending') THEN $7 END,\n"
+	"       lease_token = CASE WHEN w.state = 'sending' THEN o.lease_token END,\n"
+	"       leased_until = CASE WHEN w.state = 'sending' THEN o.leased_until END\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6)\n"
+	"    AS w(organization_id, id, lease_token, state, last_error, next_attempt_at)\n"
+	" WHERE o.organization_id = w.organization_id AND o.id = w.id\n"
+	"   AND o.lease_token = w.lease_token AND o.state IN ('leased', 'sending')\n"
+	"RETURNING o.organization_id, o.id",
+	7, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZOID}, NULL
+};
+
+/* A message that an event has moved on since keeps what the event said */
+static OmStatement move_messages = {
+	"UPDATE omnimsg.messages m\n"
+	"   SET status = CASE WHEN m.status IN ('queued', 'sending', 'unknown') THEN w.status ELSE m.status END,\n"
+	"       external_message_id = coalesce(m.external_message_id, w.external_id),\n"
+	"       error_code = coalesce(w.error_code, m.error_code),\n"
+	"       error_detail = coalesce(w.error_detail, m.error_detail),\n"
+	"       sent_at = CASE WHEN w.status = 'sent' THEN coalesce(m.sent_at, $8) ELSE m.sent_at END,\n"
+	"       failed_at = CASE WHEN w.status IN ('failed', 'blocked', 'expired') THEN $8 ELSE m.failed_at END\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7)\n"
+	"    AS w(organization_id, id, created_at, status, external_id, error_code, error_detail)\n"
+	" WHERE m.organization_id = w.organization_id AND m.id = w.id AND m.created_at = w.created_at",
+	8, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+/* Rows for settle and move_messages, side by side */
+typedef struct Changes
+{
+	OmColumn   *organization_ids;
+	OmColumn   *ids;
+	OmColumn   *tokens;
+	OmColumn   *states;
+	OmColumn   *last_errors;
+	OmColumn   *next_attempts;
+	OmColumn   *message_organization_ids;
+	OmColumn   *message_ids;
+	OmColumn   *created_at;
+	OmColumn   *statuses;
+	OmColumn   *external_ids;
+	OmColumn   *error_codes;
+	OmColumn   *error_details;
+} Changes;
+
+static void
+begin_changes(Changes *changes, int count)
+{
+	changes->organization_ids = om_column(UUIDOID, count);
+	changes->ids = om_column(UUIDOID, count);
+	changes->tokens = om_column(UUIDOID, count);
+	changes->states = om_column(TEXTOID, count);
+	changes->last_errors = om_column(TEXTOID, count);
+	changes->next_attempts = om_column(TIMESTAMPTZOID, count);
+	changes->message_organization_ids = om_column(UUIDOID, count);
+	changes->message_ids = om_column(UUIDOID, count);
+	changes->created_at = om_column(TIMESTAMPTZOID, count);
+	changes->statuses = om_column(TEXTOID, count);
+	changes->external_ids = om_column(TEXTOID, count);
+	changes->error_codes = om_column(TEXTOID, count);
+	changes->error_details = om_column(TEXTOID, count);
+}
+
+static void
+change_item(Changes *changes, const OmItem *item, const char *state, const char *last_error,
+			TimestampTz next_attempt_at)
+{
+	om_column_add_uuid(changes->organization_ids, &item->organization_id);
+	om_column_add_uuid(changes->ids, &item->id);
+	om_column_add_uuid(changes->tokens, &item->lease_token);
+	om_column_add_text(changes->states, state);
+	om_column_add_text(changes->last_errors, last_error);
+	om_column_add_time(changes->next_attempts, next_attempt_at);
+}
+
+static void
+change_message(Changes *changes, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
+			   TimestampTz created_at, const char *status, const char *external_id,
+			   const char *error_code, const char *error_detail)
+{
+	om_column_add_uuid(changes->message_organization_ids, organization_id);
+	om_column_add_uuid(changes->message_ids, message_id);
+	om_column_add_time(changes->created_at, created_at);
+	om_column_add_text(changes->statuses, status);
+	om_column_add_text(changes->external_ids, external_id);
+	om_column_add_text(changes->error_codes, error_code && *error_code ? error_code : NULL);
+	om_column_add_text(changes->error_details, error_detail);
+}
+
+static uint64
+settle_items(Changes *changes, TimestampTz now)
+{
+	if (changes->ids->count == 0)
+		return 0;
+	return om_db_run(&settle, (Datum[]) {om_column_array(changes->organization_ids),
+					 om_column_array(changes->ids), om_column_array(changes->tokens),
+					 om_column_array(changes->states), om_column_array(changes->last_errors),
+					 om_column_array(changes->next_attempts), TimestampTzGetDatum(now)});
+}
+
+static void
+write_messages(Changes *changes, TimestampTz now)
+{
+	if (changes->message_ids->count > 0)
+		om_db_run(&move_messages, (Datum[]) {om_column_array(changes->message_organization_ids),
+				  om_column_array(changes->message_ids), om_column_array(changes->created_at),
+				  om_column_array(changes->statuses), om_column_array(changes->external_ids),
+				  om_column_array(changes->error_codes), om_column_array(changes->error_details),
+				  TimestampTzGetDatum(now)});
+}
+
+static bool
+is_automatic(const char *kind)
+{
+	return strcmp(kind, "opt_out_confirmation") == 0 || strcmp(kind, "opt_in_confirmation") == 0 ||
+		strcmp(kind, "help_reply") == 0;
+}
+
+static void
+audit_end(OmAudit *audit, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
+		  const char *kind, const char *automatic, const char *other, const char *reason)
+{
+	om_audit_add(audit, organization_id, is_automatic(kind) ? automatic : other, "message",
+				 message_id, NULL, om_audit_json("kind", kind, "reason", reason, NULL));
+}
+
+/* What abandon_sending and expire_queued returned: the messages end like their items */
+static int
+end_messages(uint64 rows, TimestampTz now, const char *status, const char *other_action,
+			 const char *reason)
+{
+	OmAudit    *audit = om_audit_begin(now, ACTOR);
+	Changes		changes;
+
+	begin_changes(&changes, rows);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		pg_uuid_t  *organization_id = om_field_uuid(row, 1);
+		pg_uuid_t  *message_id = om_field_uuid(row, 2);
+		bool		isnull;
+
+		change_message(&changes, organization_id, message_id, om_field_time(row, 3, &isnull),
+					   status, NULL, NULL, reason);
+		audit_end(audit, organization_id, message_id, om_field_text(row, 4),
+				  "AUTO_REPLY_FAILED", other_action, reason);
+	}
+	write_messages(&changes, now);
+	om_audit_write(audit);
+	return rows;
+}
+
+int
+om_outbox_recover(TimestampTz now)
+{
+	uint64		rows = om_db_run(&requeue_leased, (Datum[]) {TimestampTzGetDatum(now)});
+
+	/*
+	 * Such an item may have been sent.  It is never sent again: a second text costs more
+	 * than a missing one.
+	 */
+	rows += end_messages(om_db_run(&abandon_sending, (Datum[]) {TimestampTzGetDatum(now)}),
+						 now, "unknown", "MESSAGE_DELIVERY_FAILED", "outcome unknown");
+	return rows;
+}
+
+int
+om_outbox_expire(TimestampTz now)
+{
+	return end_messages(om_db_run(&expire_queued, (Datum[]) {TimestampTzGetDatum(now)}),
+						now, "expired", "MESSAGE_DELIVERY_FAILED", "expired");
+}
+
+OmShare *
+om_outbox_due(TimestampTz now, int *count)
+{
+	uint64		rows = om_db_run(&find_due, (Datum[]) {TimestampTzGetDatum(now)});
+	OmShare    *shares = palloc(sizeof(OmShare) * Max(rows, 1));
+
+	for (uint64 row = 0; row < rows; row++)
+		shares[row].organization_id = *om_field_uuid(row, 1);
+	*count = rows;
+	return shares;
+}
+
+TimestampTz
+om_outbox_next(TimestampTz now)
+{
+	bool		isnull;
+
+	om_db_run(&find_next, (Datum[]) {TimestampTzGetDatum(now)});
+	return om_field_time(0, 1, &isnull);
+}
+
+int
+om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *token,
+				TimestampTz now, TimestampTz leased_until)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *counts = om_column(INT4OID, count);
+
+	for (int i = 0; i < count; i++)
+		if (shares[i].count > 0)
+		{
+			om_column_add_uuid(organization_ids, &shares[i].organization_id);
+			om_column_add_int(counts, shares[i].count);
+		}
+	if (counts->count == 0)
+		return 0;
+	return om_db_run(&claim, (Datum[]) {om_column_array(organization_ids), om_column_array(counts),
+					 UUIDPGetDatum(token), TimestampTzGetDatum(now), TimestampTzGetDatum(leased_until)});
+}
+
+static OmItem *
+read_item(uint64 row, const pg_uuid_t *token, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "omnimsg item", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	OmItem	   *item = palloc0(sizeof(OmItem));
+	bool		isnull;
+
+	item->context = context;
+	item->organization_id = *om_field_uuid(row, 1);
+	item->id = *om_field_uuid(row, 2);
+	item->lease_token = *token;
+	item->message_id = *om_field_uuid(row, 3);
+	item->created_at = om_field_time(row, 4, &isnull);
+	item->leased_until = om_field_time(row, 5, &isnull);
+	item->expires_at = om_field_time(row, 6, &isnull);
+	item->attempts = om_field_int(row, 7);
+	item->kind = om_field_text(row, 8);
+	item->from = om_field_text(row, 9);
+	item->to = om_field_text(row, 10);
+	item->text = om_field_text(row, 11);
+	item->secret_name = om_field_text(row, 12);
+	item->profile = om_field_text(row, 13);
+	MemoryContextSwitchTo(before);
+	return item;
+}
+
+OmItem **
+om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count)
+{
+	uint64		rows = om_db_run(&ask_gates, (Datum[]) {UUIDPGetDatum(token), TimestampTzGetDatum(now)});
+	OmItem	  **items = MemoryContextAlloc(parent, sizeof(OmItem *) * Max(rows, 1));
+	OmAudit    *audit = om_audit_begin(now, ACTOR);
+	Changes		changes;
+
+	*count = 0;
+	begin_changes(&changes, rows);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmItem	   *item = read_item(row, token, parent);
+		char	   *reason = om_field_text(row, 14);
+		bool		expired = reason && strcmp(reason, "expired") == 0;
+		const char *status = reason == NULL ? "sending" : expired ? "expired" : "blocked";
+
+		change_item(&changes, item, reason == NULL ? "sending" : expired ? "expired" : "suppressed",
+					reason, 0);
+		change_message(&changes, &item->organization_id, &item->message_id, item->created_at, status,
+					   NULL, NULL, reason);
+		if (reason == NULL)
+			items[(*count)++] = item;
+		else
+		{
+			audit_end(audit, &item->organization_id, &item->message_id, item->kind,
+					  expired ? "AUTO_REPLY_FAILED" : "AUTO_REPLY_SUPPRESSED",
+					  expired ? "MESSAGE_DELIVERY_FAILED" : "SEND_BLOCKED", reason);
+			MemoryContextDelete(item->context);
+		}
+	}
+	settle_items(&changes, now);
+	write_messages(&changes, now);
+	om_audit_write(audit);
+	return items;
+}
+
+/* The states that an answer leads to, and the word for the audit */
+static void
+change_by_result(Changes *changes, const OmItem *item, TimestampTz now)
+{
+	TimestampTz next = now + item->retry_ms * 1000;
+
+	switch (item->result)
+	{
+		case OM_ANSWER_NOT_SENT:
+		case OM_ANSWER_REFUSED_FOR_NOW:
+			if (next < item->expires_at)
+				change_item(changes, item, "queued", item->error_text, next);
+			else
+				change_item(changes, item, "expired", item->error_text, 0);
+			break;
+		case OM_ANSWER_ACCEPTED:
+			change_item(changes, item, "sent", NULL, 0);
+			break;
+		case OM_ANSWER_REFUSED:
+		case OM_ANSWER_BLOCKED:
+			change_item(changes, item, "failed", item->error_text, 0);
+			break;
+		case OM_ANSWER_UNKNOWN:
+			change_item(changes, item, "unknown", item->error_text, 0);
+			break;
+	}
+}
+
+static void
+record_message(Changes *changes, OmAudit *audit, const OmItem *item, TimestampTz now)
+{
+	const char *status = NULL;
+	const char *automatic = "AUTO_REPLY_FAILED";
+	const char *other = "MESSAGE_DELIVERY_FAILED";
+	const char *reason = item->error_text;
+
+	switch (item->result)
+	{
+		case OM_ANSWER_NOT_SENT:
+		case OM_ANSWER_REFUSED_FOR_NOW:
+			if (now + item->retry_ms * 1000 < item->expires_at)
+				return;			/* it will be tried again: nothing has come of it yet */
+			status = "expired";
+			reason = "expired";
+			break;
+		case OM_ANSWER_ACCEPTED:
+			status = "sent";
+			automatic = "AUTO_REPLY_SENT";
+			other = "MESSAGE_SENT";
+			reason = NULL;
+			break;
+		case OM_ANSWER_REFUSED:
+			status = "failed";
+			break;
+		case OM_ANSWER_BLOCKED:
+			status = "blocked";
+			break;
+		case OM_ANSWER_UNKNOWN:
+			status = "unknown";
+			reason = "outcome unknown";
+			break;
+	}
+	change_message(changes, &item->organization_id, &item->message_id, item->created_at, status,
+				   item->external_id, item->error_code,
+				   item->result == OM_ANSWER_ACCEPTED ? NULL : item->error_text);
+	audit_end(audit, &item->organization_id, &item->message_id, item->kind, automatic, other, reason);
+}
+
+/* The provider refused because the person said STOP to it: that is an opt-out, and we knew nothing of it */
+static void
+record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
+{
+	OmRequest **requests = palloc(sizeof(OmRequest *) * Max(count, 1));
+	int			blocks = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		OmRequest  *request;
+
+		if (!items[i]->recorded || items[i]->result != OM_ANSWER_BLOCKED)
+			continue;
+		request = palloc0(sizeof(OmRequest));
+		request->organization_id = items[i]->organization_id;
+		request->channel = "sms";
+		request->address = items[i]->to;
+		request->our_address = items[i]->from;
+		request->request_type = "opt_out";
+		request->scope = "all";
+		request->source = "provider_block";
+		request->rule = psprintf("error:%s", items[i]->error_code);
+		request->message_id = &items[i]->message_id;
+		request->occurred_at = items[i]->created_at;
+		requests[blocks++] = request;
+	}
+	om_consent_record(requests, blocks, now);
+	for (int i = 0; i < blocks; i++)
+		om_audit_add(audit, &requests[i]->organization_id, "CONSENT_RECORDED", "opt_out_request",
+					 &requests[i]->id,
+					 om_audit_json("opted_out", requests[i]->was_opted_out ? "yes" : "no", NULL),
+					 om_audit_json("request_type", "opt_out", "source", "provider_block",
+								   "rule", requests[i]->rule, NULL));
+}
+
+void
+om_outbox_record(OmItem **items, int count, TimestampTz now)
+{
+	OmAudit    *audit = om_audit_begin(now, ACTOR);
+	Changes		changes;
+	uint64		rows;
+
+	begin_changes(&changes, count);
+	for (int i = 0; i < count; i++)
+	{
+		items[i]->recorded = false;
+		change_by_result(&changes, items[i], now);
+	}
+
+	/* The token fences: who lost the lease may not say anything any more */
+	rows = settle_items(&changes, now);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		pg_uuid_t  *organization_id = om_field_uuid(row, 1);
+		pg_uuid_t  *id = om_field_uuid(row, 2);
+
+		for (int i = 0; i < count; i++)
+			if (memcmp(&items[i]->id, id, sizeof(pg_uuid_t)) == 0 &&
+				memcmp(&items[i]->organization_id, organization_id, sizeof(pg_uuid_t)) == 0)
+				items[i]->recorded = true;
+	}
+	for (int i = 0; i < count; i++)
+		if (items[i]->recorded)
+			record_message(&changes, audit, items[i], now);
+	write_messages(&changes, now);
+	record_blocks(items, count, audit, now);
+	om_audit_write(audit);
+}

@@ -1,0 +1,76 @@
+/*
+ * outbox.h
+ *		The life of an outbox item in SQL: claim, mark, record.
+ *
+ * Each function runs inside a transaction of the caller's with SPI connected; three transactions
+ * make one sending, and none is open while the request is under way.
+ */
+#ifndef OM_OUTBOX_H
+#define OM_OUTBOX_H
+
+#include "postgres.h"
+
+#include "core/answer.h"
+#include "db.h"
+
+/* An item that was marked: all that is needed to send it and to record what came of it */
+typedef struct OmItem
+{
+	MemoryContext context;		/* of the item itself and its strings; deleted when it is recorded */
+	pg_uuid_t	organization_id;
+	pg_uuid_t	id;
+	pg_uuid_t	lease_token;
+	pg_uuid_t	message_id;
+	TimestampTz created_at;		/* of the item and of its message */
+	TimestampTz leased_until;
+	TimestampTz expires_at;
+	int			attempts;
+	char	   *kind;
+	char	   *from;
+	char	   *to;
+	char	   *text;
+	char	   *secret_name;	/* NULL when the number has no provider account or that no secret */
+	char	   *profile;		/* or NULL */
+
+	/* What came of it */
+	OmAnswerClass result;
+	char	   *external_id;
+	char	   *error_code;
+	char	   *error_text;
+	int64		retry_ms;		/* of NOT_SENT and REFUSED_FOR_NOW: not before */
+	bool		recorded;		/* our lease still held */
+} OmItem;
+
+/* An organization with due items, and how many of them may be claimed */
+typedef struct OmShare
+{
+	pg_uuid_t	organization_id;
+	int			count;
+} OmShare;
+
+/* Give back what dead workers held: leased items are queued again, sending ones are unknown */
+extern int	om_outbox_recover(TimestampTz now);
+
+/* Close queued items whose time is over */
+extern int	om_outbox_expire(TimestampTz now);
+
+/* Organizations with due items, counts not filled; NULL-terminated by *count */
+extern OmShare *om_outbox_due(TimestampTz now, int *count);
+
+/* When the next item is due that is not due yet; 0 when there is none */
+extern TimestampTz om_outbox_next(TimestampTz now);
+
+/* Claim up to count items of each share until leased_until; returns how many */
+extern int	om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *token,
+							TimestampTz now, TimestampTz leased_until);
+
+/*
+ * Ask the gates again for what the token holds, and mark what passes as being sent.
+ * Returns the items, each in a context of its own under parent.
+ */
+extern OmItem **om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count);
+
+/* Record what came of items, where our lease still holds (item->recorded) */
+extern void om_outbox_record(OmItem **items, int count, TimestampTz now);
+
+#endif							/* OM_OUTBOX_H */

@@ -1,0 +1,30 @@
+/*
+ * provider_telnyx_send.h
+ *		Messages as Telnyx takes them, and what it answers.
+ */
+#ifndef OM_PROVIDER_TELNYX_SEND_H
+#define OM_PROVIDER_TELNYX_SEND_H
+
+#include "postgres.h"
+
+#include "core/answer.h"
+#include "http.h"
+
+/* Where to POST: omnimsg.telnyx_api_base with /v2/messages behind it */
+extern char *om_telnyx_url(void);
+
+/* The body of POST /v2/messages; profile may be NULL */
+extern char *om_telnyx_body(const char *from, const char *to, const char *text, const char *profile);
+
+typedef struct OmTelnyxAnswer
+{
+	OmAnswerClass class_;
+	char	   *message_id;		/* of an accepted message, else NULL */
+	char	   *error_code;		/* of the first error, "" without one */
+	char	   *error_text;		/* its title and detail, or what went wrong on the way; no address in it */
+} OmTelnyxAnswer;
+
+/* Read an answer and decide what it means */
+extern void om_telnyx_answer(const OmHttpAnswer *http, OmTelnyxAnswer *answer);
+
+#endif							/* OM_PROVIDER_TELNYX_SEND_H */

@@ -1,0 +1,323 @@
+/*
+ * request.c
+ *		Where requests come from: inbound messages, provider's blocks, and people at a desk.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "account.h"
+#include "compat.h"
+#include "core/mask.h"
+#include "core/phone.h"
+#include "ingest.h"
+
+/* matched_text keeps the words that decided, not a whole novel */
+#define MAX_MATCHED_TEXT	200
+
+OM_SQL_FUNCTION(omnimsg_record_consent);
+
+static OmStatement find_organization = {
+	"SELECT o.default_region FROM omnimsg.organizations o WHERE o.id = $1",
+	1, {UUIDOID}, NULL
+};
+
+typedef struct Requests
+{
+	OmRequest **all;
+	OmEvent   **events;			/* what each is from */
+	int			count;
+	int			capacity;
+} Requests;
+
+static OmRequest *
+new_request(Requests *requests, OmEvent *event, const pg_uuid_t *organization_id,
+			const char *channel, const char *address, const char *our_address)
+{
+	OmRequest  *request = palloc0(sizeof(OmRequest));
+
+	if (requests->count == requests->capacity)
+	{
+		requests->capacity *= 2;
+		requests->all = repalloc(requests->all, sizeof(OmRequest *) * requests->capacity);
+		requests->events = repalloc(requests->events, sizeof(OmEvent *) * requests->capacity);
+	}
+	requests->all[requests->count] = request;
+	requests->events[requests->count++] = event;
+
+	request->organization_id = *organization_id;
+	request->channel = channel;
+	request->address = address;
+	request->our_address = our_address;
+	request->scope = "all";
+	request->message_id = &event->message_id;
+	request->provider = event->delivery->provider;
+	request->dedupe_key = event->dedupe_key;
+	return request;
+}
+
+/* The words that decided, cut at a character */
+static char *
+matched_text(const OmEvent *event)
+{
+	const OmIntent *intent = &event->intent;
+	size_t		length = intent->span_end - intent->span_start;
+
+	if (event->text == NULL || length == 0)
+		return NULL;
+	length = pg_mbcliplen(event->text + intent->span_start, length, MAX_MATCHED_TEXT);
+	return pnstrdup(event->text + intent->span_start, length);
+}
+
+/*
+ * STOP and START by text.
+ *
+ * STOP is recorded for every organization that shares the number, because the person
+ * cannot know that there are several, and for calls as well: 47 CFR 64.1200(a)(10)
+ * speaks of calls and texts alike.  START to a shared number lifts only what was stopped
+ * through it; and for calls it never lifts more than a text to the same number took.
+ */
+static void
+add_received(Requests *requests, OmEvent *event)
+{
+	bool		stops = event->intent.label == OM_INTENT_OPT_OUT;
+	bool		by_provider = strncmp(event->intent.rule, "provider:", 9) == 0;
+	const char *rule = psprintf("%s (%s)", event->intent.rule, om_intent_version());
+	const char *matched = matched_text(event);
+
+	for (int o = 0; o < event->nowners; o++)
+	{
+		const pg_uuid_t *organization_id = &event->owners[o].organization_id;
+
+		for (int voice = 0; voice <= (event->from_reachable ? 1 : 0); voice++)
+		{
+			OmRequest  *request = new_request(requests, event, organization_id,
+											  voice ? "voice" : "sms", event->from, event->to);
+
+			request->our_address_only = !stops && (voice || event->nowners > 1);
+			request->account_id = o == 0 ? event->account_id : NULL;
+			request->request_type = stops ? "opt_out" : "opt_in";
+			request->source = by_provider ? "provider" :
+				strncmp(event->intent.rule, "keyword:", 8) == 0 ? "keyword" : "free_text";
+			request->rule = rule;
+			request->matched_text = matched;
+			request->occurred_at = event->occurred_at;
+			if (o == 0 && !voice)
+				event->request = request;
+		}
+	}
+}
+
+/* The provider refused one of our messages because the person said STOP to it */
+static void
+add_block(Requests *requests, OmEvent *event)
+{
+	OmRequest  *request = new_request(requests, event, &event->organization_id, "sms",
+									  event->message_peer, event->message_ours);
+
+	request->request_type = "opt_out";
+	request->source = "provider_block";
+	request->rule = psprintf("error:%s", event->error_code);
+	request->occurred_at = event->message_created_at;
+}
+
+static void
+audit_request(OmBatch *batch, OmEvent *event, OmRequest *request)
+{
+	const char *action;
+
+	if (event->kind == OM_EVENT_STATUS)
+		action = "CONSENT_RECORDED";
+	else if (strcmp(request->channel, "sms") != 0)
+		return;					/* one row tells of the texts and of the calls */
+	else
+		action = event->intent.label == OM_INTENT_OPT_OUT ? "OPT_OUT_REQUESTED" : "OPT_IN_CONFIRMED";
+
+	om_audit_add(batch->audit, &request->organization_id, action, "opt_out_request", &request->id,
+				 om_audit_json("opted_out", request->was_opted_out ? "yes" : "no", NULL),
+				 om_audit_json("request_type", request->request_type, "source", request->source,
+							   "rule", request->rule,
+							   "decides", request->decides ? "yes" : "no", NULL));
+}
+
+/* Step of ingest: record what the messages and the failures ask for */
+void
+om_consent(OmBatch *batch)
+{
+	Requests	requests;
+
+	requests.count = 0;
+	requests.capacity = 16;
+	requests.all = palloc(sizeof(OmRequest *) * requests.capacity);
+	requests.events = palloc(sizeof(OmEvent *) * requests.capacity);
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->outcome != OM_APPLIED)
+			continue;
+		if (event->kind == OM_EVENT_RECEIVED &&
+			(event->intent.label == OM_INTENT_OPT_OUT || event->intent.label == OM_INTENT_OPT_IN))
+			add_received(&requests, event);
+		else if (event->kind == OM_EVENT_STATUS && event->status &&
+				 strcmp(event->status, "blocked") == 0 && event->message_peer &&
+				 strcmp(event->message_status, "blocked") != 0)
+			add_block(&requests, event);
+	}
+
+	om_consent_record(requests.all, requests.count, batch->now);
+	for (int i = 0; i < requests.count; i++)
+		audit_request(batch, requests.events[i], requests.all[i]);
+}
+
+static void
+check_word(const char *what, const char *word, const char *const *words)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; words[i] != NULL; i++)
+	{
+		if (strcmp(word, words[i]) == 0)
+			return;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s: \"%s\"", what, word),
+			 errhint("It is one of %s.", list.data)));
+}
+
+/* The address in the form that requests are keyed by; raises when it cannot be one */
+static char *
+address_for_channel(const char *raw, const char *channel, const char *region)
+{
+	char		masked[OM_MASK_SIZE];
+	OmPhone		phone;
+	OmPhoneStatus status = om_phone_parse(raw, strlen(raw), region, &phone);
+
+	if (strlen(raw) <= OM_MAX_ADDRESS)
+	{
+		if (strcmp(channel, "email") == 0)
+		{
+			if (phone.kind == OM_PHONE_KIND_EMAIL)
+			{
+				char	   *email = pstrdup(raw);
+
+				for (char *p = email; *p; p++)
+					*p = pg_tolower((unsigned char) *p);
+				return email;
+			}
+		}
+		else if (status == OM_PHONE_POSSIBLE)
+			return pstrdup(phone.e164);
+		else if (phone.kind == OM_PHONE_KIND_SHORT_CODE)
+			return pstrdup(raw);
+	}
+
+	om_mask_address(raw, strlen(raw), masked, sizeof(masked));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("\"%s\" is not an address of channel \"%s\"", masked, channel),
+			 strcmp(channel, "email") == 0 ?
+			 errhint("Give an e-mail address.") :
+			 errhint("Give a phone number with plus and country code, or one of the organization's default region.")));
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be NULL", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+/*
+ * omnimsg_record_consent(organization_id uuid, channel text, address text,
+ *		request_type text, source text, note text, scope text, occurred_at timestamptz) returns uuid
+ *
+ * A request that did not come as a message: somebody called, wrote a letter, ticked a box.
+ */
+Datum
+omnimsg_record_consent(PG_FUNCTION_ARGS)
+{
+	static const char *const channels[] = {"sms", "email", "voice", NULL};
+	static const char *const types[] = {"opt_out", "opt_in", NULL};
+	static const char *const sources[] = {"agent", "email", "web", "import", "api", "free_text",
+	"provider", NULL};
+	OmRequest	request = {0};
+	OmRequest  *requests[1] = {&request};
+	TimestampTz now = GetCurrentTimestamp();
+	OmAudit    *audit;
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+	char	   *address;
+	char	   *region;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("organization_id must not be NULL")));
+	request.organization_id = *PG_GETARG_UUID_P(0);
+	request.channel = text_argument(fcinfo, 1, "channel");
+	address = text_argument(fcinfo, 2, "address");
+	request.request_type = text_argument(fcinfo, 3, "request_type");
+	request.source = text_argument(fcinfo, 4, "source");
+	request.note = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
+	request.scope = text_argument(fcinfo, 6, "scope");
+	request.occurred_at = PG_ARGISNULL(7) ? now : PG_GETARG_TIMESTAMPTZ(7);
+
+	check_word("channel", request.channel, channels);
+	check_word("request type", request.request_type, types);
+	check_word("source", request.source, sources);
+	if (request.scope[0] == '\0' || strlen(request.scope) > OM_MAX_ID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("scope must have 1 to %d bytes", OM_MAX_ID),
+				 errhint("It is \"all\" or the name of a category of messages.")));
+	if (TIMESTAMP_NOT_FINITE(request.occurred_at) ||
+		request.occurred_at > now + OM_MAX_AHEAD * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("occurred_at must be a time that has been"),
+				 errdetail("A request from the future would win over every request until then.")));
+	if (strcmp(request.request_type, "opt_in") == 0 && strcmp(request.source, "agent") == 0 &&
+		(request.note == NULL || request.note[strspn(request.note, " \t\r\n")] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an opt-in that an agent records needs a note"),
+				 errhint("Say in it how and when the person asked for it.")));
+	if (request.occurred_at == 0)
+		request.occurred_at = 1;	/* 0 stands for no time in a column of ours */
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (om_db_run(&find_organization, (Datum[]) {UUIDPGetDatum(&request.organization_id)}) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("organization \"%s\" does not exist",
+						DatumGetCString(DirectFunctionCall1(uuid_out,
+															UUIDPGetDatum(&request.organization_id)))),
+				 errhint("Organizations are in omnimsg.organizations.")));
+	region = om_field_text(0, 1);
+	request.address = address_for_channel(address, request.channel, region);
+
+	om_consent_record(requests, 1, now);
+
+	audit = om_audit_begin(now, psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false)));
+	om_audit_add(audit, &request.organization_id, "CONSENT_RECORDED", "opt_out_request", &request.id,
+				 om_audit_json("opted_out", request.was_opted_out ? "yes" : "no", NULL),
+				 om_audit_json("channel", request.channel, "request_type", request.request_type,
+							   "source", request.source, "scope", request.scope,
+							   "decides", request.decides ? "yes" : "no", NULL));
+	om_audit_write(audit);
+
+	memcpy(result, &request.id, sizeof(pg_uuid_t));
+	SPI_finish();
+	PG_RETURN_UUID_P(result);
+}

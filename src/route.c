@@ -1,0 +1,193 @@
+/*
+ * route.c
+ *		Where an event belongs: our number to organizations, a status to its message.
+ *
+ * Only looks; nothing is locked here.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "compat.h"
+#include "ingest.h"
+
+/*
+ * The organizations of a number, the primary one first.  Whether one of several knows the
+ * person is asked only where the number is shared: the subquery is not run otherwise.
+ */
+static OmStatement find_owners = {
+	"SELECT w.n, p.organization_id, p.reply_mode,\n"
+	"  count(*) OVER (PARTITION BY w.n) > 1 AND EXISTS (\n"
+	"    SELECT 1 FROM omnimsg.collection_accounts a\n"
+	"     WHERE a.organization_id = p.organization_id\n"
+	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer))\n"
+	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(provider, number, peer, n)\n"
+	"  JOIN omnimsg.inbound_phone_numbers p\n"
+	"    ON p.phone_number = w.number AND p.provider = w.provider\n"
+	" ORDER BY w.n, p.is_primary DESC, p.organization_id",
+	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+};
+
+/* An outbound message by the provider's id, among the organizations of the number it left from */
+static OmStatement find_messages = {
+	"SELECT w.n, m.organization_id, m.id, m.created_at, m.status, m.to_number, m.from_number\n"
+	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, external_id, provider, n)\n"
+	"  JOIN omnimsg.messages m\n"
+	"    ON m.organization_id = w.organization_id AND m.external_message_id = w.external_id\n"
+	"   AND m.direction = 'outbound' AND m.provider = w.provider",
+	3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+};
+
+static bool
+is_routed(const OmEvent *event)
+{
+	return event->kind == OM_EVENT_RECEIVED || event->kind == OM_EVENT_STATUS;
+}
+
+/*
+ * The one that stores and answers: on a shared number the organization that alone
+ * knows the sender, else the primary one.  It goes to the front of the list.
+ */
+static void
+choose_owner(OmEvent *event, char **reply_modes)
+{
+	int			chosen = 0;
+	int			knowing = 0;
+	OmOwner		owner;
+
+	for (int i = 0; i < event->nowners; i++)
+		if (event->owners[i].knows)
+		{
+			knowing++;
+			chosen = i;
+		}
+	if (knowing != 1)
+		chosen = 0;
+
+	owner = event->owners[chosen];
+	event->owners[chosen] = event->owners[0];
+	event->owners[0] = owner;
+	event->organization_id = owner.organization_id;
+	event->reply_mode = reply_modes[chosen];
+}
+
+static void
+route_numbers(OmBatch *batch)
+{
+	OmColumn   *providers = om_column(TEXTOID, batch->nevents);
+	OmColumn   *numbers = om_column(TEXTOID, batch->nevents);
+	OmColumn   *peers = om_column(TEXTOID, batch->nevents);
+	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	char	  **reply_modes;
+	uint64		rows;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+		bool		received = event->kind == OM_EVENT_RECEIVED;
+
+		if (!is_routed(event))
+			continue;
+		asked[numbers->count] = event;
+		om_column_add_text(providers, event->delivery->provider);
+		om_column_add_text(numbers, received ? event->to : event->from);
+		om_column_add_text(peers, received ? event->from : event->to);
+	}
+	if (numbers->count == 0)
+		return;
+
+	rows = om_db_run(&find_owners, (Datum[]) {om_column_array(providers),
+					 om_column_array(numbers), om_column_array(peers)});
+	reply_modes = palloc(sizeof(char *) * Max(rows, 1));
+
+	for (uint64 row = 0; row < rows;)
+	{
+		int64		n = om_field_int(row, 1);
+		OmEvent    *event = asked[n - 1];
+		uint64		last = row;
+
+		while (last < rows && om_field_int(last, 1) == n)
+			last++;
+		event->owners = palloc(sizeof(OmOwner) * (last - row));
+		for (event->nowners = 0; row < last; row++, event->nowners++)
+		{
+			event->owners[event->nowners].organization_id = *om_field_uuid(row, 2);
+			reply_modes[event->nowners] = om_field_text(row, 3);
+			event->owners[event->nowners].knows = om_field_bool(row, 4);
+		}
+		choose_owner(event, reply_modes);
+	}
+
+	/* Nobody owns the number: 'unassigned' keeps it */
+	for (int i = 0; i < numbers->count; i++)
+		if (asked[i]->nowners == 0)
+		{
+			asked[i]->owners = palloc0(sizeof(OmOwner));
+			asked[i]->owners[0].organization_id = om_nil_uuid;
+			asked[i]->organization_id = om_nil_uuid;
+			asked[i]->nowners = 1;
+		}
+}
+
+static void
+route_statuses(OmBatch *batch)
+{
+	OmColumn   *organizations = om_column(UUIDOID, batch->nevents);
+	OmColumn   *external_ids = om_column(TEXTOID, batch->nevents);
+	OmColumn   *providers = om_column(TEXTOID, batch->nevents);
+	OmColumn   *asked = om_column(INT4OID, batch->nevents);
+	uint64		rows;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->kind != OM_EVENT_STATUS)
+			continue;
+		event->outcome = OM_PENDING;
+		event->reason = "waits for its message";
+		for (int o = 0; o < event->nowners; o++)
+		{
+			om_column_add_uuid(organizations, &event->owners[o].organization_id);
+			om_column_add_text(external_ids, event->external_id);
+			om_column_add_text(providers, event->delivery->provider);
+			om_column_add_int(asked, i);
+		}
+	}
+	if (asked->count == 0)
+		return;
+
+	rows = om_db_run(&find_messages, (Datum[]) {om_column_array(organizations),
+					 om_column_array(external_ids), om_column_array(providers)});
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmEvent    *event = batch->events[DatumGetInt32(asked->values[om_field_int(row, 1) - 1])];
+		bool		isnull;
+
+		event->organization_id = *om_field_uuid(row, 2);
+		event->message_id = *om_field_uuid(row, 3);
+		event->message_created_at = om_field_time(row, 4, &isnull);
+		event->message_status = om_field_text(row, 5);
+		event->message_peer = om_field_text(row, 6);
+		event->message_ours = om_field_text(row, 7);
+		event->has_message = true;
+		event->outcome = OM_APPLIED;
+		event->reason = NULL;
+		if (event->status == NULL)
+			event->reason = "unknown status, kept with the message";
+	}
+}
+
+void
+om_route(OmBatch *batch)
+{
+	route_numbers(batch);
+	route_statuses(batch);
+
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i]->kind == OM_EVENT_RECEIVED)
+		{
+			om_uuid7(&batch->events[i]->message_id);
+			batch->events[i]->has_message = true;
+		}
+}

@@ -1,0 +1,199 @@
+/*
+ * shmem.c
+ *		What the backends and the worker share: a latch to wake the worker, and its counters.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "shmem.h"
+
+typedef struct Shared
+{
+	slock_t		mutex;
+	Latch	   *latch;			/* the worker's, itself in shared memory; NULL while there is none */
+	int			pid;
+	OmWorkerState state;
+	TimestampTz started_at;
+	TimestampTz last_activity_at;
+	int			in_flight;
+	int64		sent;
+	int64		failed;
+	int64		unknown;
+} Shared;
+
+OM_SQL_FUNCTION(omnimsg_worker_status);
+
+static Shared *shared = NULL;	/* NULL when the library was not preloaded */
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+/* Armed by a transaction that queued something */
+static bool wake_at_commit = false;
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
+}
+
+static void
+attach_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("omnimsg", sizeof(Shared), &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(Shared));
+		SpinLockInit(&shared->mutex);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+om_shmem_request(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_memory;
+}
+
+/*
+ * Must not throw and must not touch the catalogs: it runs inside the commit.  A
+ * prepared transaction wakes nobody; the poll finds what it queued.
+ */
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	Latch	   *latch;
+
+	if (!wake_at_commit)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			wake_at_commit = false;
+			SpinLockAcquire(&shared->mutex);
+			latch = shared->latch;
+			SpinLockRelease(&shared->mutex);
+			if (latch)
+				SetLatch(latch);
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			wake_at_commit = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+om_wake_dispatcher_at_commit(void)
+{
+	/* Once per backend: callbacks are never taken off the list */
+	static bool registered = false;
+
+	if (shared == NULL)
+		return;
+	if (!registered)
+	{
+		RegisterXactCallback(transaction_ended, NULL);
+		registered = true;
+	}
+	wake_at_commit = true;
+}
+
+static void
+worker_stopped(int code, Datum arg)
+{
+	SpinLockAcquire(&shared->mutex);
+	shared->latch = NULL;
+	shared->pid = 0;
+	shared->in_flight = 0;
+	shared->state = OM_WORKER_STOPPED;
+	SpinLockRelease(&shared->mutex);
+}
+
+void
+om_shmem_worker_started(void)
+{
+	before_shmem_exit(worker_stopped, (Datum) 0);
+	SpinLockAcquire(&shared->mutex);
+	shared->latch = MyLatch;
+	shared->pid = MyProcPid;
+	shared->started_at = shared->last_activity_at = GetCurrentTimestamp();
+	shared->in_flight = 0;
+	shared->sent = shared->failed = shared->unknown = 0;
+	SpinLockRelease(&shared->mutex);
+}
+
+void
+om_shmem_worker_state(OmWorkerState state, int in_flight)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	SpinLockAcquire(&shared->mutex);
+	shared->state = state;
+	shared->in_flight = in_flight;
+	shared->last_activity_at = now;
+	SpinLockRelease(&shared->mutex);
+}
+
+void
+om_shmem_worker_counted(int sent, int failed, int unknown)
+{
+	SpinLockAcquire(&shared->mutex);
+	shared->sent += sent;
+	shared->failed += failed;
+	shared->unknown += unknown;
+	SpinLockRelease(&shared->mutex);
+}
+
+/* omnimsg_worker_status() returns record: one row, with NULLs while no worker runs */
+Datum
+omnimsg_worker_status(PG_FUNCTION_ARGS)
+{
+	static const char *const states[] = {"stopped", "waiting for the extension", "off", "idle", "sending"};
+	Shared		now = {0};
+	TupleDesc	desc;
+	Datum		values[8];
+	bool		nulls[8] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (shared != NULL)
+	{
+		SpinLockAcquire(&shared->mutex);
+		now = *shared;
+		SpinLockRelease(&shared->mutex);
+	}
+	values[0] = Int32GetDatum(now.pid);
+	values[1] = CStringGetTextDatum(states[now.state]);
+	values[2] = TimestampTzGetDatum(now.started_at);
+	values[3] = TimestampTzGetDatum(now.last_activity_at);
+	values[4] = Int32GetDatum(now.in_flight);
+	values[5] = Int64GetDatum(now.sent);
+	values[6] = Int64GetDatum(now.failed);
+	values[7] = Int64GetDatum(now.unknown);
+	nulls[0] = nulls[2] = nulls[3] = now.pid == 0;
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}

@@ -1,0 +1,461 @@
+# Omnimsg.pm: an instance of its own for each test file: PostgreSQL with omnimsg, the relay and
+# the provider simulator, started by tools/instance in a temporary directory.
+#
+#   my $node = Omnimsg->new;
+#   $node->psql('SELECT 1');                              # text; dies on an error
+#   $node->send(from => '+15550100001', to => '+15550100099', text => 'STOP')->{http};
+#   $node->poll("SELECT count(*) FROM omnimsg.messages", 1);
+#
+# It is removed when the file ends; after a failure it is stopped and its directory is named.
+
+package Omnimsg;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Spec;
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use JSON::PP qw(decode_json);
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../..');
+my %live;
+
+# %options: env => {name => value} for the relay, simulator => [its options]
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless {
+		dir => tempdir('omnimsg-test-XXXXXX', TMPDIR => 1),
+		env => {
+			# retries as the provider makes them, only sooner
+			OMNIMSG_SIMULATOR_OPTIONS => join(' ', '--retry-backoff', '100,200',
+				@{ $options{simulator} || [] }),
+			%{ $options{env} || {} },
+		},
+	}, $class;
+
+	$live{ $self->{dir} } = $self;
+	$self->start;
+	return $self;
+}
+
+# ---- running programs ----
+
+# run COMMAND...: returns exit status, standard output, standard error; {stdin} may come first
+sub _run
+{
+	my $self = shift;
+	my %options = ref $_[0] ? %{ shift() } : ();
+	# files without names: no pipe can fill up
+	my ($in, $out, $err) = map { open my $file, '+>', undef or die "temporary file: $!"; $file } 1 .. 3;
+
+	print {$in} $options{stdin} // '';
+	$in->flush;
+	seek $in, 0, 0;
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		local %ENV = (%ENV, %{ $self->{env} }, %{ $self->{settings} || {} });
+		open STDIN, '<&', $in or POSIX::_exit(126);
+		open STDOUT, '>&', $out or POSIX::_exit(126);
+		open STDERR, '>&', $err or POSIX::_exit(126);
+		exec {$_[0]} @_ or POSIX::_exit(127);
+	}
+	waitpid $pid, 0;
+	my $status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+	return ($status, map { seek $_, 0, 0; local $/; <$_> // '' } $out, $err);
+}
+
+sub _instance
+{
+	my ($self, $command) = @_;
+	my ($status, $out, $err) = $self->_run("$top/tools/instance", $command, $self->{dir});
+
+	$status == 0 or die "tools/instance $command failed:\n$out$err";
+	return $out;
+}
+
+# start what is dead; leaves what lives
+sub start
+{
+	my ($self) = @_;
+
+	$self->_instance('start');
+	$self->{settings} = { $self->_instance('env') =~ /^export (\w+)='(.*)'$/mg };
+	return;
+}
+
+sub stop
+{
+	$_[0]->_instance('stop');
+	return;
+}
+
+# value of a line of the instance's env file, as PGHOST or OMNIMSG_RELAY_URL
+sub env
+{
+	my ($self, $name) = @_;
+
+	return $self->{settings}{$name} // die "no $name in the environment of the instance";
+}
+
+sub dir
+{
+	return $_[0]->{dir};
+}
+
+# ---- processes ----
+
+sub _pid
+{
+	my ($self, $file) = @_;
+
+	open my $handle, '<', "$self->{dir}/$file" or return;
+	my $pid = <$handle>;
+	return $pid + 0;
+}
+
+sub relay_pid { return $_[0]->_pid('relay.pid') }
+sub simulator_pid { return $_[0]->_pid('simulator.pid') }
+sub postmaster_pid { return $_[0]->_pid('data/postmaster.pid') }
+
+# whether a process runs; one that is dead but not waited for by its parent does not
+sub running
+{
+	my ($self, $pid) = @_;
+
+	open my $handle, '<', "/proc/$pid/stat" or return 0;
+	my ($state) = (<$handle> // '') =~ /\) (\S)/;
+	return defined $state && $state ne 'Z' && $state ne 'X';
+}
+
+sub _kill
+{
+	my ($self, $pid, $signal) = @_;
+
+	$pid or die 'it does not run';
+	kill $signal, $pid;
+	$self->_until(sub { !$self->running($pid) }, 20) or die "process $pid does not end";
+	return;
+}
+
+# these wait until the process is gone; start() brings back what is dead
+sub kill_relay { my ($self, $signal) = @_; return $self->_kill($self->relay_pid, $signal // 'KILL') }
+sub kill_simulator { my ($self) = @_; return $self->_kill($self->simulator_pid, 'KILL') }
+sub crash_postgres { my ($self) = @_; return $self->_kill($self->postmaster_pid, 'KILL') }
+
+# ---- the database ----
+
+sub _bindir
+{
+	my ($self) = @_;
+	my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+	my $debian = '/usr/lib/postgresql/15/bin/pg_config';
+
+	$pg_config = $debian if $pg_config eq 'pg_config' && -x $debian;
+	chomp($self->{bindir} //= `'$pg_config' --bindir`);
+	return $self->{bindir};
+}
+
+# program(NAME, ARGUMENTS...): a client program of PostgreSQL, as pg_dump, with the instance's
+# settings: returns exit status, standard output, standard error
+sub program
+{
+	my ($self, $name, @arguments) = @_;
+
+	return $self->_run($self->_bindir . "/$name", @arguments);
+}
+
+sub _psql
+{
+	my ($self, $sql, %options) = @_;
+
+	return $self->_run({ stdin => $sql }, $self->_bindir . '/psql', qw(-X -q -A -t -v ON_ERROR_STOP=1),
+		'-v', 'VERBOSITY=verbose',
+		$options{dbname} ? ('-d', $options{dbname}) : (), $options{user} ? ('-U', $options{user}) : ());
+}
+
+# psql(SQL, dbname =>, user =>): columns separated by |, rows by newlines; dies on an error
+sub psql
+{
+	my ($self, $sql, %options) = @_;
+	my ($status, $out, $err) = $self->_psql($sql, %options);
+
+	$status == 0 or die "psql failed: $err\nin: $sql\n";
+	chomp $out;
+	return $out;
+}
+
+# what the server says to a statement that must fail; '' when it did not
+sub psql_error
+{
+	my ($self, $sql, %options) = @_;
+	my ($status, $out, $err) = $self->_psql($sql, %options);
+
+	return $status == 0 ? '' : $err;
+}
+
+# changes a setting of the server without a restart
+sub setting
+{
+	my ($self, $name, $value) = @_;
+
+	$self->psql(defined $value ? "ALTER SYSTEM SET $name = '$value'" : "ALTER SYSTEM RESET $name");
+	$self->psql('SELECT pg_reload_conf()');
+	return;
+}
+
+sub _until
+{
+	my ($self, $condition, $timeout) = @_;
+	my $end = time + $timeout;
+
+	until ($condition->())
+	{
+		return 0 if time > $end;
+		sleep 0.02;
+	}
+	return 1;
+}
+
+# poll(QUERY, EXPECTED, TIMEOUT): whether the query comes to give the expected text; says what it
+# gave instead.  A server that is just starting again is waited for, too.
+sub poll
+{
+	my ($self, $query, $expected, $timeout) = @_;
+	my $found;
+
+	return 1 if $self->_until(sub {
+		my ($status, $out, $err) = $self->_psql($query);
+		chomp($found = $status == 0 ? $out : $err);
+		return $status == 0 && $found eq $expected;
+	}, $timeout // 30);
+	diag("waited for: $query\nexpected: $expected\nfound: $found");
+	return 0;
+}
+
+# session(): a connection that stays open; ->query(SQL) returns text, ->close
+sub session
+{
+	my ($self, %options) = @_;
+
+	return Omnimsg::Session->new($self, %options);
+}
+
+# ---- the simulator and the relay ----
+
+sub simulator
+{
+	return "$top/build/omnimsg-simulator";
+}
+
+# send(from =>, to =>, text =>, ...): options of "omnimsg-simulator send" with underscores; a list
+# repeats the option, undef stands for one without a value.  Returns exit (0: all were taken),
+# attempts [{event_id, attempt, http}], http (of the last attempt) and out.
+sub send
+{
+	my ($self, %options) = @_;
+	my @arguments;
+
+	for my $name (sort keys %options)
+	{
+		(my $option = "--$name") =~ tr/_/-/;
+		for my $value (ref $options{$name} ? @{ $options{$name} } : $options{$name})
+		{
+			push @arguments, $option, defined $value ? $value : ();
+		}
+	}
+	my ($status, $out, $err) = $self->_run($self->simulator, 'send',
+		'--webhook-url', $self->env('OMNIMSG_RELAY_URL') . '/webhooks/telnyx',
+		'--key-file', $self->env('OMNIMSG_SIGNING_KEY_FILE'),
+		exists $options{retry_backoff} ? () : ('--retry-backoff', '100,200'), @arguments);
+	$status < 2 or die "omnimsg-simulator send failed ($status): $err$out";
+	my @attempts;
+	while ($out =~ /^(\S+) attempt (\d+) http (\S+)/mg)
+	{
+		push @attempts, { event_id => $1, attempt => $2 + 0, http => $3 };
+	}
+	return {
+		exit => $status,
+		attempts => \@attempts,
+		http => @attempts ? $attempts[-1]{http} : undef,
+		out => $out,
+	};
+}
+
+# what the simulator did and saw, as a list of hashes
+sub ledger
+{
+	my ($self, %wanted) = @_;
+	my @rows;
+
+	open my $handle, '<', $self->env('OMNIMSG_SIM_LEDGER') or return;
+	while (my $line = <$handle>)
+	{
+		# the last line may still be being written
+		push @rows, decode_json($line) if $line =~ /\n\z/;
+	}
+	for my $key (keys %wanted)
+	{
+		@rows = grep { defined $_->{$key} && $_->{$key} eq $wanted{$key} } @rows;
+	}
+	return @rows;
+}
+
+# behave(SPEC): how the simulator answers from now on, as '429:retry_after=1,times=2'
+sub behave
+{
+	my ($self, $spec) = @_;
+	my $answer = $self->request(POST => '/sim/behave', body => $spec,
+		url => $self->env('OMNIMSG_SIM_URL'));
+
+	$answer->{status} == 200 or die "the simulator refused \"$spec\": $answer->{raw}";
+	return;
+}
+
+sub behave_well
+{
+	my ($self) = @_;
+
+	$self->request(POST => '/sim/reset', body => '', url => $self->env('OMNIMSG_SIM_URL'));
+	return;
+}
+
+# raw(BYTES, url =>, timeout =>): sends exactly these bytes to the relay and returns what comes
+# until it closes: raw, status, body, seconds
+sub raw
+{
+	my ($self, $bytes, %options) = @_;
+	my ($where) = ($options{url} // $self->env('OMNIMSG_RELAY_URL')) =~ m{^http://([^/]+)};
+	my $begin = time;
+	my $socket = IO::Socket::INET->new(PeerAddr => $where, Timeout => 5) or die "connect $where: $!";
+	my $raw = '';
+
+	$socket->autoflush(1);
+	{
+		local $SIG{PIPE} = 'IGNORE';
+		print {$socket} $bytes;
+	}
+	eval {
+		local $SIG{ALRM} = sub { die "timeout\n" };
+		alarm($options{timeout} // 10);
+		1 while sysread $socket, $raw, 65536, length $raw;
+		alarm 0;
+	};
+	alarm 0;
+	my ($status) = $raw =~ m{\AHTTP/1\.[01] (\d{3})};
+	my ($body) = $raw =~ /\r\n\r\n(.*)\z/s;
+	return { raw => $raw, status => $status // 0, body => $body, seconds => time - $begin };
+}
+
+# request(METHOD => PATH, body =>, headers => [...], url =>, timeout =>): one well-framed request
+sub request
+{
+	my ($self, $method, $path, %options) = @_;
+	my @headers = ('Host: localhost', 'Connection: close', @{ $options{headers} || [] });
+
+	push @headers, 'Content-Length: ' . length $options{body} if defined $options{body};
+	return $self->raw(join("\r\n", "$method $path HTTP/1.1", @headers, '', $options{body} // ''), %options);
+}
+
+# ---- the end ----
+
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
+END
+{
+	my $status = $?;
+
+	for my $node (values %live)
+	{
+		if ($status == 0 && Test::More->builder->is_passing)
+		{
+			eval { $node->_instance('remove') };
+		}
+		else
+		{
+			eval { $node->_instance('stop') };
+			diag("the instance is kept in $node->{dir}");
+		}
+		diag($@) if $@;
+	}
+	$? = $status;
+}
+
+package Omnimsg::Session;
+
+use strict;
+use warnings;
+
+use IPC::Open3 qw(open3);
+
+sub new
+{
+	my ($class, $node, %options) = @_;
+	my $self = bless {}, $class;
+	local %ENV = (%ENV, %{ $node->{settings} });
+
+	$self->{pid} = open3($self->{in}, $self->{out}, undef, $node->_bindir . '/psql',
+		qw(-X -q -A -t), $options{dbname} ? ('-d', $options{dbname}) : (),
+		$options{user} ? ('-U', $options{user}) : ());
+	return $self;
+}
+
+# sends SQL and returns at once
+sub begin
+{
+	my ($self, $sql) = @_;
+
+	$self->{waiting}++;
+	print { $self->{in} } "$sql\n;\n\\echo the-end-of-it\n";
+	$self->{in}->flush;
+	return;
+}
+
+# waits for what begin() sent; errors are part of the text
+sub result
+{
+	my ($self) = @_;
+	my $text = '';
+
+	while (defined(my $line = readline $self->{out}))
+	{
+		last if $line eq "the-end-of-it\n";
+		$text .= $line;
+	}
+	chomp $text;
+	return $text;
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+
+	$self->begin($sql);
+	return $self->result;
+}
+
+sub close
+{
+	my ($self) = @_;
+
+	return if !$self->{pid};
+	close $self->{in};
+	waitpid $self->{pid}, 0;
+	delete $self->{pid};
+	return;
+}
+
+sub DESTROY
+{
+	local $?;
+	$_[0]->close;
+	return;
+}
+
+1;

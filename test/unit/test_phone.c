@@ -1,0 +1,224 @@
+/*
+ * test_phone.c
+ *		Phone numbers as people and providers write them, to E.164.
+ */
+#include "phone.h"
+
+#include "tap.h"
+
+typedef struct PhoneCase
+{
+	const char *raw;
+	const char *region;
+	const char *expected;		/* E.164, or the status and kind */
+	const char *sentence;
+} PhoneCase;
+
+#define NBSP	"\xc2\xa0"
+
+static const PhoneCase cases[] = {
+	/* E.164 of every country */
+	{"+15551234567", "US", "+15551234567", "E.164 stays as it is"},
+	{"+15551234567", "GB", "+15551234567", "the region does not matter to E.164"},
+	{"+15551234567", NULL, "+15551234567", "E.164 needs no region"},
+	{"+442079460958", "US", "+442079460958", "a British number"},
+	{"+4930901820", "US", "+4930901820", "a German number"},
+	{"+390612345678", "US", "+390612345678", "an Italian number keeps its zero"},
+	{"+5215512345678", "US", "+5215512345678", "a Mexican number of the old form"},
+	{"+6834123", "US", "+6834123", "seven digits are enough"},
+	{"+881612345678", "US", "+881612345678", "a satellite telephone"},
+	{"+123456789012345", "US", "too_long unknown", "a NANP number has ten digits"},
+	{"+86123456789012345", "US", "too_long unknown", "more than 15 digits are too long"},
+	{"+44123", "US", "too_short unknown", "less than 7 digits are too short"},
+	{"+4", "US", "too_short unknown", "the beginning of a calling code is too short"},
+	{"+2100000001", "US", "invalid_country_code unknown", "210 is no calling code"},
+	{"+999123456789", "US", "invalid_country_code unknown", "999 is no calling code"},
+	{"+0123456789", "US", "invalid_country_code unknown", "no calling code begins with 0"},
+	{"+1555123456", "US", "too_short unknown", "nine digits of the NANP are too short"},
+	{"+1 555 1234", "US", "local_only unknown", "seven digits of the NANP are local"},
+	{"+10000000000", "US", "placeholder unknown", "ten zeros are a placeholder"},
+	{"+15555555555", "US", "placeholder unknown", "ten fives are a placeholder"},
+	{"5555555555", "US", "placeholder unknown", "national fives are a placeholder"},
+	{"+441111111111", "US", "placeholder unknown", "so are ones elsewhere"},
+	{"+1 1 415 555 2671", "US", "+14155552671", "a +1 before 1-415 is one too many"},
+
+	/* Written forms of international numbers */
+	{"+44 20 7946 0958", "US", "+442079460958", "spaces"},
+	{"+44.20.7946.0958", "US", "+442079460958", "dots"},
+	{"+44-20-7946-0958", "US", "+442079460958", "dashes"},
+	{"+44/20/7946/0958", "US", "+442079460958", "slashes"},
+	{"(+44) 20 7946 0958", "US", "+442079460958", "a calling code in parentheses"},
+	{"+44 (0)20 7946 0958", "US", "+442079460958", "a zero in parentheses is dropped"},
+	{"+44 (0) 20 7946 0958", "US", "+442079460958", "with a space behind it too"},
+	{"+44 020 7946 0958", "US", "+442079460958", "and without parentheses"},
+	{"+39 (0)6 1234 5678", "US", "+390612345678", "but in Italy it is part of the number"},
+	{"+44" NBSP "20" NBSP "7946 0958", "US", "+442079460958", "no-break spaces"},
+	{"\xe2\x80\xaa+44 20 7946 0958\xe2\x80\xac", "US", "+442079460958", "bidi marks"},
+	{"+44\xe2\x80\x91" "20\xe2\x80\x93" "79460958", "US", "+442079460958", "other dashes"},
+	{"\xef\xbc\x8b\xef\xbc\x94\xef\xbc\x94" "2079460958", "US", "+442079460958",
+	"full-width plus and digits"},
+	{"  +44 2079460958\n", "US", "+442079460958", "white space around"},
+	{"011 44 20 7946 0958", "US", "+442079460958", "011 in the NANP"},
+	{"011442079460958", "JM", "+442079460958", "011 in Jamaica"},
+	{"00 44 20 7946 0958", "DE", "+442079460958", "00 in Germany"},
+	{"00442079460958", "US", "too_long unknown", "00 means nothing in the NANP"},
+	{"0011442079460958", "AU", "not_a_number unknown", "00 means nothing in Australia"},
+	{"tel:+44-20-7946-0958", "US", "+442079460958", "a tel: URI"},
+	{"TEL:+442079460958", "US", "+442079460958", "in upper case"},
+	{"sms:+442079460958", "US", "+442079460958", "an sms: URI"},
+	{"whatsapp:+442079460958", "US", "+442079460958", "a whatsapp: address"},
+	{"tel:4155552671;phone-context=+44", "US", "+14155552671",
+	"phone-context does not choose the country"},
+
+	/* National numbers of the NANP */
+	{"(415) 555-2671", "US", "+14155552671", "parentheses and dash"},
+	{"415-555-2671", "US", "+14155552671", "dashes only"},
+	{"415.555.2671", "US", "+14155552671", "dots only"},
+	{"4155552671", "US", "+14155552671", "digits only"},
+	{"1-415-555-2671", "US", "+14155552671", "a leading 1"},
+	{"1 (415) 555-2671", "us", "+14155552671", "a region in lower case"},
+	{"14155552671", "CA", "+14155552671", "Canada is treated alike"},
+	{"876 555 0123", "JM", "+18765550123", "Jamaica is treated alike"},
+	{"787-555-0123", "PR", "+17875550123", "Puerto Rico is treated alike"},
+	{"5551234567", "US", "+15551234567", "area code 555 is possible"},
+	{"555-2671", "US", "local_only unknown", "seven digits are local"},
+	{"415555267", "US", "too_short unknown", "nine digits are too short"},
+	{"24155552671", "US", "too_long unknown", "eleven digits without a 1 are too long"},
+	{"415555267112", "US", "too_long unknown", "twelve digits are too long"},
+	{"4155552671", NULL, "not_a_number unknown", "without a region nothing is guessed"},
+	{"4155552671", "USA", "not_a_number unknown", "an unknown region is none"},
+	{"020 7946 0958", "GB", "not_a_number unknown", "other regions are not guessed"},
+	{"12345678", "DK", "not_a_number unknown", "eight digits are no short code in Denmark"},
+
+	/* Vanity numbers */
+	{"1-800-FLOWERS", "US", "+18003569377", "letters of the keypad"},
+	{"1800flowers", "US", "+18003569377", "in lower case and one piece"},
+	{"800-FLOWERS", "US", "+18003569377", "without the 1"},
+	{"+1 800 FLOWERS", NULL, "+18003569377", "with the calling code"},
+	{"1-800-FLOWERS", "GB", "not_a_number unknown", "not outside of the NANP"},
+	{"1-800-FLO", "US", "not_a_number alphanumeric", "too few keys make no vanity number"},
+
+	/* What is no number */
+	{"262966", "US", "not_a_number short_code", "six digits are a short code"},
+	{"911", "US", "not_a_number short_code", "three digits are a short code"},
+	{"12345678", "US", "not_a_number short_code", "eight digits are a short code"},
+	{"60777", "GB", "not_a_number short_code", "five digits elsewhere"},
+	{"12345678", NULL, "not_a_number short_code", "eight digits without a region"},
+	{"+262966", "US", "too_short unknown", "with a plus it is no short code"},
+	{"12", "US", "too_short unknown", "two digits are too short"},
+	{"AMZN2024", "US", "not_a_number alphanumeric", "a sender with letters"},
+	{"Uber 123", "US", "not_a_number alphanumeric", "a sender with a space"},
+	{"MY-SHOP&Co.", "US", "not_a_number alphanumeric", "a sender with punctuation"},
+	{"Caf\xc3\xa9", "US", "not_a_number alphanumeric", "a sender with a letter of GSM"},
+	{"AMAZON ORDERS", "US", "not_a_number unknown", "more than eleven characters are no sender"},
+	{"Shop*1", "US", "not_a_number unknown", "a star is not in a sender"},
+	{"jane@example.com", "US", "not_a_number email", "an e-mail address"},
+	{"4155552671@example.com", "US", "not_a_number email", "of digits too"},
+	{"jane@", "US", "not_a_number unknown", "half an e-mail address"},
+	{"a@b@c", "US", "not_a_number unknown", "two signs"},
+	{"", "US", "not_a_number unknown", "nothing"},
+	{"   ", "US", "not_a_number unknown", "blanks"},
+	{"+", "US", "not_a_number unknown", "a plus"},
+	{"()", "US", "not_a_number unknown", "parentheses"},
+	{"415+5552671", "US", "not_a_number unknown", "a plus in the middle"},
+	{"*67 4155552671", "US", "not_a_number unknown", "a star"},
+	{"\xff\xfe\xfd", "US", "not_a_number unknown", "bytes that are no text"},
+	{"415555\xff" "2671", "US", "not_a_number unknown", "a bad byte in a number"},
+	{"call me maybe at 415-555-2671", "US", "not_a_number unknown", "a sentence"},
+	{"415-555-2671 x123456789012", "US", "not_a_number unknown", "a very long extension"},
+};
+
+static void
+test_cases(void)
+{
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		const PhoneCase *c = &cases[i];
+		OmPhone		out;
+		char		got[64];
+
+		om_phone_parse(c->raw, strlen(c->raw), c->region, &out);
+		if (out.status == OM_PHONE_POSSIBLE)
+			snprintf(got, sizeof(got), "%s", out.e164);
+		else
+			snprintf(got, sizeof(got), "%s %s", om_phone_status_name(out.status),
+					 om_phone_kind_name(out.kind));
+		if (!ok(strcmp(got, c->expected) == 0, "%s: '%s'", c->sentence,
+				strchr(c->raw, '\xff') == NULL && strchr(c->raw, '\n') == NULL ? c->raw : "..."))
+			printf("#   got '%s', expected '%s'\n", got, c->expected);
+		if ((out.status == OM_PHONE_POSSIBLE) != (out.e164[0] == '+') ||
+			(out.status == OM_PHONE_POSSIBLE) != (out.kind == OM_PHONE_KIND_E164))
+			ok(false, "POSSIBLE goes with E.164: %s", c->sentence);
+	}
+}
+
+static void
+test_extensions(void)
+{
+	static const char *const forms[] = {
+		"1 415 555 2671 x12", "415-555-2671 ext. 12", "415-555-2671 ext 12",
+		"4155552671x12", "4155552671#12", "(415) 555-2671 extension 12",
+		"tel:+1-415-555-2671;ext=12", "+14155552671 Extn: 12",
+		"415\xe2\x80\x93" "555\xe2\x80\x93" "2671 \xef\xbd\x98" "12"
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+	{
+		OmPhone		out;
+
+		om_phone_parse(forms[i], strlen(forms[i]), "US", &out);
+		ok(strcmp(out.e164, "+14155552671") == 0 && strcmp(out.extension, "12") == 0,
+		   "an extension is kept: '%s'", forms[i]);
+	}
+}
+
+static void
+test_regions(void)
+{
+	OmPhone		out;
+
+	om_phone_parse("+4930901820", 11, "US", &out);
+	is(out.region, "DE", "a calling code of one region names it");
+	is_int(out.country_code, 49, "the calling code is given");
+	om_phone_parse("+442079460958", 13, "US", &out);
+	is(out.region, "", "a calling code of several regions names none");
+	om_phone_parse("+15551234567", 12, "US", &out);
+	is(out.region, "", "the NANP has many regions");
+	is_int(out.country_code, 1, "and the calling code 1");
+	om_phone_parse("+881612345678", 13, "US", &out);
+	is(out.region, "001", "a satellite telephone is nowhere");
+	om_phone_parse("hello", 5, "US", &out);
+	is_int(out.country_code, 0, "what is no number has no calling code");
+}
+
+static void
+test_lengths(void)
+{
+	static char long_text[5000];
+	OmPhone		out;
+
+	memset(long_text, '1', sizeof(long_text));
+	is(om_phone_status_name(om_phone_parse(long_text, sizeof(long_text), "US", &out)),
+	   "not_a_number", "5000 digits are not a number");
+	is(om_phone_status_name(om_phone_parse(long_text, 200, "US", &out)),
+	   "not_a_number", "200 digits are not a number");
+	is(om_phone_status_name(om_phone_parse("+15551234567999", 12, "US", &out)),
+	   "possible", "nothing behind the length is read");
+	is(om_phone_status_name(om_phone_parse(NULL, 0, "US", &out)),
+	   "not_a_number", "no text is not a number");
+	is(om_phone_status_name(om_phone_parse("+1555123\0004567", 13, "US", &out)),
+	   "not_a_number", "a NUL byte is not in a number");
+}
+
+int
+main(void)
+{
+	test_cases();
+	test_extensions();
+	test_regions();
+	test_lengths();
+	return done_testing();
+}

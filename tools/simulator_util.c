@@ -1,0 +1,111 @@
+/*
+ * simulator_util.c
+ *		Time, identifiers and memory for the provider simulator.
+ */
+#include "simulator_util.h"
+
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t
+read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t
+om_sim_now_ms(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int64_t
+om_sim_monotonic_ms(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+void
+om_sim_format_time(int64_t ms, char out[OM_SIM_TIME_SIZE])
+{
+	time_t		seconds = (time_t) (ms / 1000);
+	struct tm	utc;
+	char		date[24];
+
+	gmtime_r(&seconds, &utc);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+	snprintf(out, OM_SIM_TIME_SIZE, "%s.%03d+00:00", date, (int) (ms % 1000));
+}
+
+void
+om_sim_uuid(char out[OM_SIM_UUID_SIZE])
+{
+	unsigned char raw[16];
+	char		hex[33];
+
+	randombytes_buf(raw, sizeof(raw));
+	raw[6] = (unsigned char) ((raw[6] & 0x0F) | 0x40);
+	raw[8] = (unsigned char) ((raw[8] & 0x3F) | 0x80);
+	sodium_bin2hex(hex, sizeof(hex), raw, sizeof(raw));
+	snprintf(out, OM_SIM_UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s",
+			 hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+void
+om_sim_sha256(const char *text, char out[OM_SIM_SHA256_SIZE])
+{
+	unsigned char digest[crypto_hash_sha256_BYTES];
+
+	crypto_hash_sha256(digest, (const unsigned char *) text, strlen(text));
+	sodium_bin2hex(out, OM_SIM_SHA256_SIZE, digest, sizeof(digest));
+}
+
+void *
+om_sim_alloc(size_t size)
+{
+	void	   *memory = calloc(1, size);
+
+	if (memory == NULL)
+		om_sim_die("out of memory");
+	return memory;
+}
+
+char *
+om_sim_strdup(const char *text)
+{
+	char	   *copy = strdup(text);
+
+	if (copy == NULL)
+		om_sim_die("out of memory");
+	return copy;
+}
+
+FILE *
+om_sim_memory(char **text, size_t *len)
+{
+	FILE	   *out = open_memstream(text, len);
+
+	if (out == NULL)
+		om_sim_die("out of memory");
+	return out;
+}
+
+void
+om_sim_die(const char *format,...)
+{
+	va_list		args;
+
+	fflush(stdout);
+	fputs("omnimsg-simulator: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	putc('\n', stderr);
+	exit(1);
+}
