@@ -50,8 +50,9 @@ COMMENT ON COLUMN omnimsg.organizations.consent_policy IS '''explicit'': an addr
 COMMENT ON COLUMN omnimsg.organizations.settings IS 'settings of later versions, by name';
 COMMENT ON COLUMN omnimsg.organizations.created_at IS 'when the row was made';
 
-INSERT INTO omnimsg.organizations (id, name, consent_policy)
-	VALUES ('00000000-0000-0000-0000-000000000000', 'unassigned', 'explicit');
+-- the same row in every database, so that a restored copy is equal to its original
+INSERT INTO omnimsg.organizations (id, name, consent_policy, created_at)
+	VALUES ('00000000-0000-0000-0000-000000000000', 'unassigned', 'explicit', '2026-01-01 00:00:00+00');
 
 CREATE TABLE omnimsg.provider_accounts (
 	id pg_catalog.uuid PRIMARY KEY DEFAULT omnimsg.uuid7(),
@@ -419,7 +420,7 @@ COMMENT ON COLUMN omnimsg.outbox.leased_until IS 'when the lease ends, whatever 
 COMMENT ON COLUMN omnimsg.outbox.expires_at IS 'never sent after this time';
 COMMENT ON COLUMN omnimsg.outbox.request_id IS 'of a confirmation: the request that it confirms';
 COMMENT ON COLUMN omnimsg.outbox.last_error IS 'what the last attempt met';
-COMMENT ON COLUMN omnimsg.outbox.created_at IS 'when it was queued';
+COMMENT ON COLUMN omnimsg.outbox.created_at IS 'when it was queued; also created_at of its message, which names the partition';
 COMMENT ON COLUMN omnimsg.outbox.settled_at IS 'when it reached a final state';
 
 CREATE TABLE omnimsg.reply_windows (

@@ -31,14 +31,21 @@
 OM_SQL_FUNCTION(omnimsg_ingest);
 OM_SQL_FUNCTION(omnimsg_ingest_batch);
 
+/*
+ * The message may be of any organization that shares a number with the one the event was
+ * routed to.
+ */
 static OmStatement find_pending = {
 	"SELECT e.provider, e.raw, e.signature, e.key_id, e.signed_at, e.dedupe_key\n"
 	"  FROM omnimsg.events e\n"
 	" WHERE e.outcome = 'pending'\n"
-	"   AND EXISTS (SELECT 1 FROM omnimsg.messages m\n"
-	"                WHERE m.organization_id = e.organization_id\n"
-	"                  AND m.external_message_id = e.external_message_id\n"
-	"                  AND m.direction = 'outbound')\n"
+	"   AND EXISTS (\n"
+	"         SELECT 1 FROM omnimsg.inbound_phone_numbers ours\n"
+	"           JOIN omnimsg.inbound_phone_numbers n ON n.phone_number = ours.phone_number\n"
+	"           JOIN omnimsg.messages m\n"
+	"             ON m.organization_id = n.organization_id\n"
+	"            AND m.external_message_id = e.external_message_id AND m.direction = 'outbound'\n"
+	"          WHERE ours.organization_id = e.organization_id)\n"
 	" ORDER BY e.provider, e.dedupe_key\n"
 	" LIMIT $1\n"
 	"   FOR UPDATE OF e SKIP LOCKED",
