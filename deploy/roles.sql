@@ -4,8 +4,7 @@
  * Run as superuser in the database that has the extension; may be repeated:
  *     psql -X -v ON_ERROR_STOP=1 -d omnimsg -f deploy/roles.sql
  *
- * The relay may hand deliveries in and nothing else: it reads no table, and what it hands in
- * is verified again.  The role has no password; give it one with \password, or let pg_hba.conf
+ * The relay may hand deliveries in and nothing else: it reads no table.  The role has no password; give it one with \password, or let pg_hba.conf
  * admit the relay's operating system user by peer.
  */
 
@@ -33,5 +32,9 @@ SELECT pg_catalog.format('REVOKE ALL ON FUNCTION %1$s FROM PUBLIC; GRANT EXECUTE
 	AND d.refobjid = e.oid AND e.extname = 'omnimsg'
  WHERE p.proname IN ('omnimsg_ingest', 'omnimsg_ingest_batch')
 \gexec
+
+-- what deploy/prometheus/postgres_exporter.yml reads: kinds and states, no addresses
+GRANT USAGE ON SCHEMA omnimsg TO pg_monitor;
+GRANT SELECT (kind, state, settled_at) ON omnimsg.outbox TO pg_monitor;
 
 COMMIT;

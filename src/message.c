@@ -128,6 +128,10 @@ store_received(OmBatch *batch)
 					 om_audit_json("channel", "sms",
 								   "intent", om_intent_label_name(event->intent.label),
 								   "linked", event->account_id ? "yes" : "no", NULL));
+		if (event->intent.label == OM_INTENT_HELP)
+			om_audit_add(batch->audit, &event->organization_id, "HELP_REQUESTED", "message",
+						 &event->message_id, NULL,
+						 om_audit_json("rule", event->intent.rule, NULL));
 	}
 	if (parts->count == 0)
 		return;

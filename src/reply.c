@@ -151,10 +151,12 @@ refusal(const OmEvent *event, TimestampTz now)
 	return NULL;
 }
 
+/* No reply of ours: the audit says why, because somebody will ask */
 static void
-suppress(OmBatch *batch, OmEvent *event, const Answer *trigger, const char *reason)
+suppress(OmBatch *batch, OmEvent *event, const Answer *trigger, OmReplyOutcome outcome,
+		 const char *reason)
 {
-	event->reply = OM_REPLY_SUPPRESSED;
+	event->reply = outcome;
 	event->reply_reason = reason;
 	om_audit_add(batch->audit, &event->organization_id, "AUTO_REPLY_SUPPRESSED", "message",
 				 &event->message_id, NULL,
@@ -177,14 +179,13 @@ select_replies(OmBatch *batch, Reply *replies)
 			continue;			/* nothing to answer, or nobody owns the number */
 		if (event->autoresponse != NULL || strcmp(event->reply_mode, "provider") == 0)
 		{
-			event->reply = OM_REPLY_PROVIDER;
-			event->reply_reason = "the provider answers";
+			suppress(batch, event, trigger, OM_REPLY_PROVIDER, "the provider answers");
 			continue;
 		}
 		reason = refusal(event, batch->now);
 		if (reason != NULL)
 		{
-			suppress(batch, event, trigger, reason);
+			suppress(batch, event, trigger, OM_REPLY_SUPPRESSED, reason);
 			continue;
 		}
 		replies[count].event = event;
@@ -337,9 +338,10 @@ queue_replies(OmBatch *batch, Reply *replies, int count)
 		pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * 2);
 
 		if (replies[i].provider_blocked)
-			suppress(batch, event, replies[i].trigger, "blocked by the provider");
+			suppress(batch, event, replies[i].trigger, OM_REPLY_SUPPRESSED, "blocked by the provider");
 		else if (!replies[i].free)
-			suppress(batch, event, replies[i].trigger, "one such reply in ten minutes");
+			suppress(batch, event, replies[i].trigger, OM_REPLY_SUPPRESSED,
+					 "one such reply in ten minutes");
 		if (!replies[i].free)
 			continue;
 
