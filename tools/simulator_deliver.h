@@ -70,7 +70,8 @@ extern void om_sim_delivery_defaults(struct om_sim_delivery_options *options);
 extern bool om_sim_delivery_backoffs(struct om_sim_delivery_options *options, const char *text);
 
 /* Start the one thread that does all transfers. */
-extern struct om_sim_deliverer *om_sim_deliverer_start(const struct om_sim_delivery_options *options);
+extern struct om_sim_deliverer *
+			om_sim_deliverer_start(const struct om_sim_delivery_options *options);
 
 /* Room for that many deliveries; waits for it, or returns false when there is none. */
 extern bool om_sim_deliverer_reserve(struct om_sim_deliverer *d, int count, bool wait);

@@ -30,6 +30,7 @@ static const struct
 	const char *title;
 	const char *detail;
 }			errors[] = {
+	{10003, "Invalid URL", "The URL provided was invalid, malformed, or too long."},
 	{10004, "Missing required parameter", "A required parameter was missing."},
 	{10005, "Resource not found", "The requested resource or URL could not be found."},
 	{10009, "Authentication failed", "The required authentication headers were either invalid "
@@ -47,6 +48,7 @@ static const struct
 	"Messages cannot be sent from your number to this recipient because they opted out."},
 	{40310, "Invalid 'to' address", "The 'to' address is not a valid phone number."},
 	{40318, "Queue full", "The message queue is full; send more slowly."},
+	{42202, "Message too long", "The message would take more than ten parts."},
 };
 
 static void
@@ -176,7 +178,8 @@ om_sim_message_write(FILE *out, const struct om_sim_message *m)
 	write_member(out, "completed_at", m->completed_at);
 	fprintf(out, ",\"cost\":{\"amount\":\"%d.%04d\",\"currency\":\"USD\"}",
 			parts * 70 / 10000, parts * 70 % 10000);
-	fprintf(out, ",\"cost_breakdown\":{\"carrier_fee\":{\"amount\":\"%d.%05d\",\"currency\":\"USD\"},"
+	fprintf(out, ",\"cost_breakdown\":{"
+			"\"carrier_fee\":{\"amount\":\"%d.%05d\",\"currency\":\"USD\"},"
 			"\"rate\":{\"amount\":\"%d.%05d\",\"currency\":\"USD\"}}",
 			parts * 300 / 100000, parts * 300 % 100000,
 			parts * 400 / 100000, parts * 400 % 100000);

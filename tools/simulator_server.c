@@ -17,11 +17,11 @@
 #include "simulator_http.h"
 #include "simulator_json.h"
 #include "simulator_message.h"
+#include "simulator_post.h"
 #include "simulator_store.h"
 #include "simulator_util.h"
 
 #define HELD_MAX		96		/* of civetweb's 128 threads */
-#define VALID_FOR_MS	3600000
 
 struct om_sim_server
 {
@@ -35,22 +35,6 @@ struct om_sim_server
 	unsigned	generation;		/* counts resets */
 	int			held;
 	bool		stopping;
-};
-
-/* A POST /v2/messages while it is being answered. */
-struct post
-{
-	const char *from;
-	const char *to;
-	const char *text;
-	const char *webhook_url;
-	const char *error_pointer;
-	bool		mms;
-	int			status;			/* of the answer, 0 for none */
-	int			error_code;		/* 0 for none */
-	bool		accepted;
-	struct om_sim_behaviour behaviour;
-	struct om_sim_stored stored;
 };
 
 static void
@@ -131,263 +115,10 @@ is_authorized(const struct om_sim_server *server, struct mg_connection *conn)
 	return strcmp(header, server->options->api_key) == 0;
 }
 
-/* "+" and at most 15 digits, as ITU-T E.164 has it. */
-static bool
-is_e164(const char *number)
-{
-	size_t		digits;
-
-	if (number[0] != '+' || number[1] < '1' || number[1] > '9')
-		return false;
-	digits = strspn(number + 1, "0123456789");
-	return digits >= 2 && digits <= 15 && number[digits + 1] == '\0';
-}
-
-/* Of that shape but too short, or not ten digits behind +1. */
-static bool
-is_impossible(const char *number)
-{
-	size_t		len = strlen(number);
-
-	return number[1] == '1' ? len != 12 || number[2] < '2' : len < 8;
-}
-
-static bool
-is_short_code(const char *number)
-{
-	size_t		len = strlen(number);
-
-	return (len == 5 || len == 6) && strspn(number, "0123456789") == len;
-}
-
-static void
-refuse(struct post *post, int status, int code, const char *pointer)
-{
-	post->status = status;
-	post->error_code = code;
-	post->error_pointer = pointer;
-}
-
-/* Read one member that must be a string if it is there at all. */
-static const char *
-read_text(const struct om_sim_json *json, struct post *post, const char *key,
-		  const char *pointer)
-{
-	const struct om_sim_json_field *field = om_sim_json_field(json, key, 0);
-
-	if (field == NULL || field->type == OM_SIM_JSON_NULL)
-		return NULL;
-	if (field->type != OM_SIM_JSON_STRING && post->error_code == 0)
-		refuse(post, 422, 10026, pointer);
-	return field->value;
-}
-
-/* What Telnyx itself would refuse, whatever the behaviour. */
-static void
-check(struct om_sim_server *server, const struct om_sim_json *json, struct post *post)
-{
-	post->from = read_text(json, post, "from", "/from");
-	post->to = read_text(json, post, "to", "/to");
-	post->text = read_text(json, post, "text", "/text");
-	post->webhook_url = read_text(json, post, "webhook_url", "/webhook_url");
-	post->mms = om_sim_json_field(json, "media_urls", 0) != NULL;
-	if (post->error_code != 0)
-		return;
-	if (post->to == NULL || *post->to == '\0')
-		refuse(post, 422, 10004, "/to");
-	else if (post->from == NULL || *post->from == '\0')
-		refuse(post, 422, 10004, "/from");
-	else if ((post->text == NULL || *post->text == '\0') && !post->mms)
-		refuse(post, 422, 10004, "/text");
-	else if (!is_e164(post->to))
-		refuse(post, 422, 10016, "/to");
-	else if (!is_e164(post->from) && !is_short_code(post->from))
-		refuse(post, 422, 10016, "/from");
-	else if (is_impossible(post->to))
-		refuse(post, 400, 40310, "/to");
-	else if (om_sim_store_is_blocked(server->store, post->to))
-		refuse(post, 403, 40300, NULL);
-}
-
-static void
-write_ledger(struct om_sim_server *server, const struct post *post)
-{
-	struct om_sim_line line;
-	char		digest[OM_SIM_SHA256_SIZE];
-	FILE	   *out = om_sim_ledger_begin(server->options->ledger, &line, "post");
-
-	if (out == NULL)
-		return;
-	if (post->text != NULL)
-		om_sim_sha256(post->text, digest);
-	fputs(",\"message_id\":", out);
-	om_sim_json_write(out, post->accepted ? post->stored.id : NULL);
-	fputs(",\"from\":", out);
-	om_sim_json_write(out, post->from);
-	fputs(",\"to\":", out);
-	om_sim_json_write(out, post->to);
-	fputs(",\"text\":", out);
-	om_sim_json_write(out, post->text);
-	fputs(",\"text_sha256\":", out);
-	om_sim_json_write(out, post->text != NULL ? digest : NULL);
-	fputs(",\"webhook_url\":", out);
-	om_sim_json_write(out, post->webhook_url);
-	fputs(",\"behaviour\":", out);
-	om_sim_json_write(out, post->behaviour.spec[0] != '\0' ? post->behaviour.spec : NULL);
-	fprintf(out, ",\"http\":%d,\"code\":%d,\"accepted\":%s", post->status, post->error_code,
-			post->accepted ? "true" : "false");
-	om_sim_ledger_end(server->options->ledger, &line);
-	om_sim_ledger_flush(server->options->ledger);
-}
-
-/* Write a stored message as it stands at a moment. */
-static void
-write_stored(FILE *out, const struct om_sim_stored *stored, int64_t now, const char *url)
-{
-	struct om_sim_message message = {.outbound = true};
-	char		received_at[OM_SIM_TIME_SIZE];
-	char		sent_at[OM_SIM_TIME_SIZE];
-	char		completed_at[OM_SIM_TIME_SIZE];
-	char		valid_until[OM_SIM_TIME_SIZE];
-
-	om_sim_format_time(stored->received_at, received_at);
-	om_sim_format_time(stored->sent_at, sent_at);
-	om_sim_format_time(stored->completed_at, completed_at);
-	om_sim_format_time(stored->received_at + VALID_FOR_MS, valid_until);
-	message.id = stored->id;
-	message.from = stored->from;
-	message.to = stored->to;
-	message.text = stored->text;
-	message.type = stored->mms ? "MMS" : "SMS";
-	message.status = "queued";
-	message.webhook_url = url;
-	message.failover_url = "";
-	message.received_at = received_at;
-	message.valid_until = valid_until;
-	if (stored->events && now >= stored->sent_at)
-	{
-		message.status = "sent";
-		message.sent_at = sent_at;
-	}
-	if (stored->events && now >= stored->completed_at)
-	{
-		message.status = stored->final_status;
-		message.completed_at = completed_at;
-		message.error_code = stored->error_code;
-	}
-	om_sim_message_write(out, &message);
-}
-
-static struct om_sim_delivery *
-create_event(const struct post *post, const char *event_type, int64_t occurred, int64_t due)
-{
-	struct om_sim_delivery *delivery = om_sim_alloc(sizeof(*delivery));
-	const struct om_sim_stored *stored = &post->stored;
-	char		event_id[OM_SIM_UUID_SIZE];
-	char		occurred_at[OM_SIM_TIME_SIZE];
-	struct om_sim_message message = {.outbound = true};
-	char		received_at[OM_SIM_TIME_SIZE];
-	char		sent_at[OM_SIM_TIME_SIZE];
-	char		valid_until[OM_SIM_TIME_SIZE];
-	bool		final = strcmp(event_type, "message.finalized") == 0;
-	FILE	   *out = om_sim_memory(&delivery->content, &delivery->content_len);
-
-	om_sim_uuid(event_id);
-	om_sim_format_time(occurred, occurred_at);
-	om_sim_format_time(stored->received_at, received_at);
-	om_sim_format_time(stored->sent_at, sent_at);
-	om_sim_format_time(stored->received_at + VALID_FOR_MS, valid_until);
-	message.id = stored->id;
-	message.from = stored->from;
-	message.to = stored->to;
-	message.text = post->text;
-	message.type = post->mms ? "MMS" : "SMS";
-	message.status = final ? stored->final_status : "sent";
-	message.webhook_url = post->webhook_url;
-	message.failover_url = "";
-	message.received_at = received_at;
-	message.sent_at = sent_at;
-	message.valid_until = valid_until;
-	message.completed_at = final ? occurred_at : NULL;
-	message.error_code = final ? stored->error_code : 0;
-	om_sim_event_write(out, event_type, event_id, occurred_at, &message);
-	fclose(out);
-	delivery->event_id = om_sim_strdup(event_id);
-	delivery->event_type = om_sim_strdup(event_type);
-	delivery->message_id = om_sim_strdup(stored->id);
-	delivery->from = om_sim_strdup(stored->from);
-	delivery->to = om_sim_strdup(stored->to);
-	delivery->url = om_sim_strdup(post->webhook_url);
-	delivery->due = due;
-	return delivery;
-}
-
-/* The same event once more. */
-static struct om_sim_delivery *
-copy_event(const struct om_sim_delivery *event)
-{
-	struct om_sim_delivery *copy = om_sim_alloc(sizeof(*copy));
-
-	copy->event_id = om_sim_strdup(event->event_id);
-	copy->event_type = om_sim_strdup(event->event_type);
-	copy->message_id = om_sim_strdup(event->message_id);
-	copy->from = om_sim_strdup(event->from);
-	copy->to = om_sim_strdup(event->to);
-	copy->url = om_sim_strdup(event->url);
-	copy->content = om_sim_strdup(event->content);
-	copy->content_len = event->content_len;
-	copy->due = event->due;
-	return copy;
-}
-
-static int
-count_events(const struct om_sim_behaviour *behaviour)
-{
-	if (behaviour->kind == OM_SIM_NO_EVENTS)
-		return 0;
-	return behaviour->kind == OM_SIM_EVENTS_DUPLICATED ? 4 : 2;
-}
-
-/* The message is accepted: remember it and send what is to be told about it. */
-static void
-send_events(struct om_sim_server *server, const struct post *post)
-{
-	const struct om_sim_stored *stored = &post->stored;
-	int64_t		due = om_sim_monotonic_ms();
-	int			delay = server->options->event_delay;
-	struct om_sim_delivery *sent;
-	struct om_sim_delivery *final;
-	struct om_sim_delivery *first;
-
-	om_sim_store_add(server->store, stored);
-	if (count_events(&post->behaviour) == 0)
-		return;
-	sent = create_event(post, "message.sent", stored->sent_at, due + delay);
-	final = create_event(post, "message.finalized", stored->completed_at, due + 2 * delay);
-	first = sent;
-	if (post->behaviour.kind == OM_SIM_EVENTS_REVERSED)
-	{
-		first = final;
-		first->next = sent;
-	}
-	else if (post->behaviour.kind == OM_SIM_EVENTS_DUPLICATED)
-	{
-		first->next = copy_event(sent);
-		first->next->next = final;
-		final->next = copy_event(final);
-	}
-	else
-		first->next = final;
-	om_sim_deliverer_add(server->options->deliverer, first);
-}
-
 /* Choose the behaviour for a message nothing is wrong with. */
 static void
-apply_behaviour(struct om_sim_server *server, struct post *post)
+apply_behaviour(struct om_sim_server *server, struct om_sim_post *post)
 {
-	struct om_sim_stored *stored = &post->stored;
-	int			delay = server->options->event_delay;
-
 	pthread_mutex_lock(&server->mutex);
 	post->behaviour = om_sim_behaviours_next(&server->behaviours, post->to);
 	pthread_mutex_unlock(&server->mutex);
@@ -395,43 +126,23 @@ apply_behaviour(struct om_sim_server *server, struct post *post)
 	post->accepted = post->behaviour.accept;
 	if (post->behaviour.kind == OM_SIM_ERROR)
 		post->error_code = post->behaviour.code;
-	if (!post->accepted)
-	{
-		/* accept=no on one that answers 200 leaves nothing to answer: a lost message */
-		return;
-	}
-	if (!om_sim_deliverer_reserve(server->options->deliverer,
-								  count_events(&post->behaviour), false))
+	om_sim_post_plan(post, server->options->event_delay);
+	if (post->accepted &&
+		!om_sim_deliverer_reserve(server->options->deliverer,
+								  om_sim_post_events(post), false))
 	{
 		post->accepted = false;
 		post->behaviour.kind = OM_SIM_ERROR;
 		post->behaviour.retry_after = 1;
-		post->behaviour.code = 40318;
-		refuse(post, 429, 40318, NULL);
-		return;
+		om_sim_post_refuse(post, 429, 40318, NULL);
 	}
-	snprintf(stored->from, sizeof(stored->from), "%s", post->from);
-	snprintf(stored->to, sizeof(stored->to), "%s", post->to);
-	snprintf(stored->text, sizeof(stored->text), "%s", post->text != NULL ? post->text : "");
-	stored->mms = post->mms;
-	stored->events = post->behaviour.kind != OM_SIM_NO_EVENTS;
-	stored->final_status = "delivered";
-	if (post->behaviour.kind == OM_SIM_FAILED || post->behaviour.kind == OM_SIM_BLOCKED_LATER)
-	{
-		stored->final_status = "delivery_failed";
-		stored->error_code = post->behaviour.code;
-	}
-	else if (post->behaviour.kind == OM_SIM_UNCONFIRMED)
-		stored->final_status = "delivery_unconfirmed";
-	stored->received_at = om_sim_now_ms();
-	stored->sent_at = stored->received_at + delay;
-	stored->completed_at = stored->received_at + 2 * delay;
 }
 
 /* Answer 200 with the message, whole, half, or without its id. */
 static void
-answer_accepted(struct mg_connection *conn, const struct post *post)
+answer_accepted(struct mg_connection *conn, const struct om_sim_post *post)
 {
+	struct om_sim_described described;
 	char	   *body;
 	size_t		len;
 	FILE	   *out = om_sim_memory(&body, &len);
@@ -440,7 +151,10 @@ answer_accepted(struct mg_connection *conn, const struct post *post)
 	if (post->behaviour.kind == OM_SIM_NOID)
 		fputs("{\"record_type\":\"message\"}", out);
 	else
-		write_stored(out, &post->stored, 0, post->webhook_url);
+	{
+		om_sim_post_describe(&post->stored, OM_SIM_QUEUED, &described);
+		om_sim_message_write(out, &described.message);
+	}
 	putc('}', out);
 	fclose(out);
 	if (post->behaviour.kind == OM_SIM_HALF)
@@ -451,7 +165,8 @@ answer_accepted(struct mg_connection *conn, const struct post *post)
 }
 
 static void
-answer_post(struct om_sim_server *server, struct mg_connection *conn, const struct post *post)
+answer_post(struct om_sim_server *server, struct mg_connection *conn,
+			const struct om_sim_post *post)
 {
 	const struct om_sim_behaviour *behaviour = &post->behaviour;
 	char		retry_after[40] = "";
@@ -495,7 +210,7 @@ static void
 post_message(struct om_sim_server *server, struct mg_connection *conn)
 {
 	struct om_sim_json json = {.arena = NULL};
-	struct post post = {.behaviour = {.retry_after = -1}};
+	struct om_sim_post post = {.behaviour = {.retry_after = -1}};
 	char	   *body;
 	size_t		len;
 	bool		early;
@@ -506,27 +221,29 @@ post_message(struct om_sim_server *server, struct mg_connection *conn)
 	if (early)
 	{
 		strcpy(post.behaviour.spec, "cut-early");
-		write_ledger(server, &post);
+		om_sim_post_record(&post, server->options->ledger);
 		om_sim_http_close(conn);
 		return;
 	}
 	om_sim_uuid(post.stored.id);
 	body = om_sim_http_body(conn, &len);
 	if (body == NULL)
-		refuse(&post, 400, 10015, NULL);
+		om_sim_post_refuse(&post, 400, 10015, NULL);
 	else if (!om_sim_json_parse(body, len, &json))
-		refuse(&post, 400, 10023, NULL);
+		om_sim_post_refuse(&post, 400, 10023, NULL);
 	else
-		check(server, &json, &post);
-	if (post.webhook_url == NULL || *post.webhook_url == '\0')
-		post.webhook_url = server->options->webhook_url;
+		om_sim_post_check(&post, &json, server->options->webhook_url, server->store);
 	if (!is_authorized(server, conn))
-		refuse(&post, 401, 10009, NULL);
+		om_sim_post_refuse(&post, 401, 10009, NULL);
 	if (post.error_code == 0)
 		apply_behaviour(server, &post);
-	write_ledger(server, &post);
+	om_sim_post_record(&post, server->options->ledger);
 	if (post.accepted)
-		send_events(server, &post);
+	{
+		om_sim_store_add(server->store, &post.stored);
+		om_sim_post_send_events(&post, server->options->deliverer,
+								server->options->event_delay);
+	}
 	if (post.behaviour.spec[0] == '\0')
 		answer_error(conn, post.status, "", post.error_code, post.error_pointer);
 	else
@@ -539,6 +256,8 @@ static void
 get_message(struct om_sim_server *server, struct mg_connection *conn, const char *id)
 {
 	struct om_sim_stored stored;
+	struct om_sim_described described;
+	int64_t		now = om_sim_now_ms();
 	char	   *body;
 	size_t		len;
 	FILE	   *out;
@@ -555,7 +274,12 @@ get_message(struct om_sim_server *server, struct mg_connection *conn, const char
 	}
 	out = om_sim_memory(&body, &len);
 	fputs("{\"data\":", out);
-	write_stored(out, &stored, om_sim_now_ms(), server->options->webhook_url);
+	if (!stored.events || now < stored.sent_at)
+		om_sim_post_describe(&stored, OM_SIM_QUEUED, &described);
+	else
+		om_sim_post_describe(&stored, now < stored.completed_at ?
+							 OM_SIM_SENT : OM_SIM_FINALIZED, &described);
+	om_sim_message_write(out, &described.message);
 	putc('}', out);
 	fclose(out);
 	answer_json(conn, 200, "", body);

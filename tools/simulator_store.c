@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGES_MAX	4096
+#define MESSAGES_MAX	2048
 #define BLOCKS_MAX		4096
 
 struct om_sim_store

@@ -10,7 +10,8 @@
 
 #include "simulator_util.h"
 
-#define OM_SIM_STORED_TEXT	2048
+#define OM_SIM_STORED_TEXT	4096	/* ten parts fit in any alphabet */
+#define OM_SIM_STORED_URL	2001
 #define OM_SIM_ADDRESS_SIZE	40
 
 /* An accepted message and what is to become of it; times are om_sim_now_ms(). */
@@ -20,6 +21,7 @@ struct om_sim_stored
 	char		from[OM_SIM_ADDRESS_SIZE];
 	char		to[OM_SIM_ADDRESS_SIZE];
 	char		text[OM_SIM_STORED_TEXT];
+	char		webhook_url[OM_SIM_STORED_URL];
 	bool		mms;
 	bool		events;			/* false: it stays "queued" for ever */
 	const char *final_status;
