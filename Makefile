@@ -157,6 +157,7 @@ test:
 
 distclean: remove-instance
 remove-instance:
+	$(TOOL) tools/instance remove .run/test
 	$(TOOL) tools/instance remove .run
 
 help:

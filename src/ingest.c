@@ -131,14 +131,16 @@ try_apply(OmBatch *batch)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (!is_fault_of_content(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 	}
 	PG_END_TRY();
+
+	/* Only now: an error that leaves a subtransaction open leaves the session in it */
+	if (error != NULL && !is_fault_of_content(error->sqlerrcode))
+		ReThrowError(error);
 	return error;
 }
 
