@@ -38,12 +38,11 @@ static OmStatement make_rows = {
 };
 
 static OmStatement lock_rows = {
-	"SELECT c.organization_id, c.channel, c.address, c.state = 'opted_out'\n"
-	"  FROM omnimsg.consents c\n"
-	" WHERE c.scope = 'all'\n"
-	"   AND (c.organization_id, c.channel, c.address) IN (\n"
-	"         SELECT w.organization_id, w.channel, w.address\n"
-	"           FROM unnest($1, $2, $3) AS w(organization_id, channel, address))\n"
+	"SELECT w.n, c.state = 'opted_out'\n"
+	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, channel, address, n)\n"
+	"  JOIN omnimsg.consents c\n"
+	"    ON c.organization_id = w.organization_id AND c.channel = w.channel\n"
+	"   AND c.address = w.address AND c.scope = 'all'\n"
 	" ORDER BY c.organization_id, c.channel, c.address\n"
 	"   FOR UPDATE OF c",
 	3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
@@ -107,7 +106,8 @@ static OmStatement fold = {
 	"  SELECT DISTINCT ON (organization_id, channel, address, scope) *\n"
 	"    FROM judged\n"
 	"   ORDER BY organization_id, channel, address, scope,\n"
-	"            stands DESC, coalesce(starts, false) DESC, occurred_at DESC, id DESC)\n"
+	"            stands DESC, coalesce(starts, false) DESC, occurred_at DESC, id DESC),\n"
+	"folded AS (\n"
 	"UPDATE omnimsg.consents c\n"
 	"   SET state = CASE WHEN d.stands THEN 'opted_out' WHEN d.starts THEN 'opted_in' END,\n"
 	"       decided_at = CASE WHEN d.stands OR d.starts THEN d.occurred_at END,\n"
@@ -116,24 +116,14 @@ static OmStatement fold = {
 	"  FROM decided d\n"
 	" WHERE c.organization_id = d.organization_id AND c.channel = d.channel\n"
 	"   AND c.address = d.address AND c.scope = d.scope\n"
-	"RETURNING c.organization_id, c.channel, c.address, c.scope = 'all', c.request_id, c.provider_blocked",
+	"RETURNING c.organization_id, c.channel, c.address, c.scope, c.request_id, c.provider_blocked)\n"
+	"SELECT w.n, f.request_id, f.provider_blocked\n"
+	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, channel, address, n)\n"
+	"  JOIN folded f\n"
+	"    ON f.organization_id = w.organization_id AND f.channel = w.channel\n"
+	"   AND f.address = w.address AND f.scope = 'all'",
 	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
 };
-
-static bool
-same_uuid(const pg_uuid_t *left, const pg_uuid_t *right)
-{
-	return memcmp(left, right, sizeof(pg_uuid_t)) == 0;
-}
-
-/* Is the row of SPI_tuptable that begins with (organization, channel, address) of this request? */
-static bool
-row_is_of(uint64 row, const OmRequest *request)
-{
-	return same_uuid(om_field_uuid(row, 1), &request->organization_id) &&
-		strcmp(om_field_text(row, 2), request->channel) == 0 &&
-		strcmp(om_field_text(row, 3), request->address) == 0;
-}
 
 static void
 store_requests(OmRequest **requests, int count, TimestampTz now)
@@ -204,24 +194,19 @@ om_consent_record(OmRequest **requests, int count, TimestampTz now)
 	om_db_run(&make_rows, key);
 	rows = om_db_run(&lock_rows, key);
 	for (uint64 row = 0; row < rows; row++)
-		if (om_field_bool(row, 4))
-			for (int i = 0; i < count; i++)
-				if (row_is_of(row, requests[i]))
-					requests[i]->was_opted_out = true;
+		requests[om_field_int(row, 1) - 1]->was_opted_out = om_field_bool(row, 2);
 
 	store_requests(requests, count, now);
 
 	rows = om_db_run(&fold, (Datum[]) {key[0], key[1], key[2], key[4]});
 	for (uint64 row = 0; row < rows; row++)
-		if (om_field_bool(row, 4))
-			for (int i = 0; i < count; i++)
-				if (row_is_of(row, requests[i]))
-				{
-					pg_uuid_t  *decider = om_field_uuid(row, 5);
+	{
+		OmRequest  *request = requests[om_field_int(row, 1) - 1];
+		pg_uuid_t  *decider = om_field_uuid(row, 2);
 
-					requests[i]->decides = decider && same_uuid(decider, &requests[i]->id);
-					requests[i]->provider_blocked = om_field_bool(row, 6);
-				}
+		request->decides = decider && memcmp(decider, &request->id, sizeof(pg_uuid_t)) == 0;
+		request->provider_blocked = om_field_bool(row, 3);
+	}
 
 	om_account_copy_consent(organization_ids, addresses, now);
 }

@@ -31,8 +31,12 @@ static OmStatement claim = {
 	JOURNAL_ARGS + 1, {JOURNAL_TYPES, TIMESTAMPTZOID}, NULL
 };
 
-/* Events that are in the journal already and have had no effect yet */
+/*
+ * Events that are in the journal already and have had no effect yet.  The rows come back in
+ * the order of strcmp, as those of an insert do, which keeps the order given.
+ */
 static OmStatement claim_again = {
+	"WITH claimed AS (\n"
 	"UPDATE omnimsg.events e\n"
 	"   SET organization_id = w.organization_id, message_id = w.message_id,\n"
 	"       external_message_id = w.external_message_id, outcome = w.outcome,\n"
@@ -40,7 +44,9 @@ static OmStatement claim_again = {
 	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w (" JOURNAL_COLUMNS ")\n"
 	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key\n"
 	"   AND e.outcome IN ('pending', 'dead')\n"
-	"RETURNING e.provider, e.dedupe_key",
+	"RETURNING e.provider, e.dedupe_key)\n"
+	"SELECT c.provider, c.dedupe_key FROM claimed c\n"
+	" ORDER BY c.provider COLLATE \"C\", c.dedupe_key COLLATE \"C\"",
 	JOURNAL_ARGS, {JOURNAL_TYPES}, NULL
 };
 
@@ -153,27 +159,19 @@ om_journal_claim(OmBatch *batch)
 	values[JOURNAL_ARGS] = TimestampTzGetDatum(batch->now);
 	rows = om_db_run(batch->again ? &claim_again : &claim, values);
 
-	/*
-	 * An insert returns its rows in the order given, so one pass tells what was
-	 * claimed; an update may not, so look at them all.
-	 */
+	/* Both come back in the order of sorted, so one pass tells what was claimed */
 	previous = NULL;
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		OmEvent    *event = sorted[i];
 		bool		claimed = false;
 
-		if (previous == NULL || !same_key(previous, event))
+		if (row < rows && (previous == NULL || !same_key(previous, event)))
 		{
-			if (batch->again)
-				row = 0;
-			for (; row < rows && !claimed; row++)
-			{
-				claimed = strcmp(om_field_text(row, 1), event->delivery->provider) == 0 &&
-					strcmp(om_field_text(row, 2), event->dedupe_key) == 0;
-				if (!claimed && !batch->again)
-					break;
-			}
+			claimed = strcmp(om_field_text(row, 1), event->delivery->provider) == 0 &&
+				strcmp(om_field_text(row, 2), event->dedupe_key) == 0;
+			if (claimed)
+				row++;
 		}
 		previous = event;
 		if (!claimed)
@@ -182,4 +180,8 @@ om_journal_claim(OmBatch *batch)
 			event->reason = NULL;
 		}
 	}
+
+	/* An event that was claimed and not applied would be lost for ever */
+	if (row != rows)
+		elog(ERROR, "claimed events came back in another order");
 }
