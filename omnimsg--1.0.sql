@@ -375,6 +375,22 @@ COMMENT ON COLUMN omnimsg.consents.request_id IS 'the request that decides';
 COMMENT ON COLUMN omnimsg.consents.provider_blocked IS 'the provider refuses messages to this address until the person sends START to the same number or profile';
 COMMENT ON COLUMN omnimsg.consents.changed_at IS 'when this row was computed';
 
+CREATE TABLE omnimsg.consent_repairs (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL,
+	channel pg_catalog.text NOT NULL,
+	address pg_catalog.text NOT NULL,
+	scope pg_catalog.text NOT NULL,
+	PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX consent_repairs_address ON omnimsg.consent_repairs (organization_id, address);
+COMMENT ON TABLE omnimsg.consent_repairs IS 'addresses with requests that are recorded but not in omnimsg.consents yet, because somebody held that locked; the worker folds them as soon as it can, and nothing is sent to them before';
+COMMENT ON COLUMN omnimsg.consent_repairs.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.consent_repairs.id IS 'identifies the entry';
+COMMENT ON COLUMN omnimsg.consent_repairs.channel IS '''sms'', ''email'' or ''voice''';
+COMMENT ON COLUMN omnimsg.consent_repairs.address IS 'the person''s address';
+COMMENT ON COLUMN omnimsg.consent_repairs.scope IS 'scope of the request';
+
 --
 -- What is to be sent
 --
@@ -510,6 +526,7 @@ SELECT pg_catalog.pg_extension_config_dump('omnimsg.messages', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.messages_default', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.opt_out_requests', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.consents', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.consent_repairs', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_windows', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_templates', '');

@@ -308,7 +308,7 @@ take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, 
 			request->occurred_at = now;
 			requests[i] = request;
 		}
-		om_consent_record(requests, addresses->count, now);
+		om_consent_record(requests, addresses->count, now, 0);
 	}
 
 	if (addresses->count > 0)

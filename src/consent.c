@@ -18,14 +18,29 @@
  * Whoever adds a request makes sure that the row is there, locks it, adds the request,
  * and folds with a snapshot taken after the lock, which sees every request that
  * others committed before they let go of it.
+ *
+ * A STOP must not wait for a stranger's open transaction.  Where the lock cannot be had soon,
+ * the request is recorded, which needs no lock, and the address is noted in
+ * omnimsg.consent_repairs; the worker folds it, and until then nothing is sent to it.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "account.h"
 #include "compat.h"
 #include "consent.h"
+#include "shmem.h"
+
+/* How long a single address is waited for, when one of several is locked */
+#define PATIENCE_ALONE_MS	5
+
+/* How many deferred addresses the worker takes at once */
+#define DEFERRED_LIMIT	100
 
 static OmStatement make_rows = {
 	"INSERT INTO omnimsg.consents (organization_id, channel, address, scope, changed_at)\n"
@@ -125,6 +140,23 @@ static OmStatement fold = {
 	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
+static OmStatement insert_repairs = {
+	"INSERT INTO omnimsg.consent_repairs (organization_id, id, channel, address, scope)\n"
+	"SELECT w.* FROM unnest($1, $2, $3, $4, $5) AS w",
+	5, {UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+};
+
+static OmStatement take_repairs = {
+	"WITH taken AS (\n"
+	"  DELETE FROM omnimsg.consent_repairs r\n"
+	"   WHERE (r.organization_id, r.id) IN (\n"
+	"           SELECT q.organization_id, q.id FROM omnimsg.consent_repairs q\n"
+	"            ORDER BY q.organization_id, q.id LIMIT $1 FOR UPDATE SKIP LOCKED)\n"
+	"  RETURNING r.organization_id, r.channel, r.address, r.scope)\n"
+	"SELECT DISTINCT t.organization_id, t.channel, t.address, t.scope FROM taken t",
+	1, {INT8OID}, NULL
+};
+
 static void
 store_requests(OmRequest **requests, int count, TimestampTz now)
 {
@@ -166,8 +198,11 @@ store_requests(OmRequest **requests, int count, TimestampTz now)
 	om_db_run(&insert_requests, values);
 }
 
-void
-om_consent_record(OmRequest **requests, int count, TimestampTz now)
+/*
+ * Lock, fold, and copy to the accounts.  The requests have been stored.
+ */
+static void
+fold_requests(OmRequest **requests, int count, TimestampTz now)
 {
 	OmColumn   *organization_ids = om_column(UUIDOID, count);
 	OmColumn   *channels = om_column(TEXTOID, count);
@@ -176,8 +211,6 @@ om_consent_record(OmRequest **requests, int count, TimestampTz now)
 	Datum		key[5];
 	uint64		rows;
 
-	if (count == 0)
-		return;
 	for (int i = 0; i < count; i++)
 	{
 		om_column_add_uuid(organization_ids, &requests[i]->organization_id);
@@ -196,8 +229,6 @@ om_consent_record(OmRequest **requests, int count, TimestampTz now)
 	for (uint64 row = 0; row < rows; row++)
 		requests[om_field_int(row, 1) - 1]->was_opted_out = om_field_bool(row, 2);
 
-	store_requests(requests, count, now);
-
 	rows = om_db_run(&fold, (Datum[]) {key[0], key[1], key[2], key[4]});
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -209,4 +240,121 @@ om_consent_record(OmRequest **requests, int count, TimestampTz now)
 	}
 
 	om_account_copy_consent(organization_ids, addresses, now);
+}
+
+/* fold_requests, unless a lock is not to be had within patience_ms; false then, and nothing was done */
+static bool
+try_fold(OmRequest **requests, int count, TimestampTz now, int patience_ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	int			level = NewGUCNestLevel();
+	char		timeout[16];
+
+	snprintf(timeout, sizeof(timeout), "%d", patience_ms);
+	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		fold_requests(requests, count, now);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	AtEOXact_GUC(true, level);
+
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+static void
+defer(OmRequest **requests, int count)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *ids = om_column(UUIDOID, count);
+	OmColumn   *channels = om_column(TEXTOID, count);
+	OmColumn   *addresses = om_column(TEXTOID, count);
+	OmColumn   *scopes = om_column(TEXTOID, count);
+
+	for (int i = 0; i < count; i++)
+	{
+		pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+		if (!requests[i]->deferred)
+			continue;
+		om_uuid7(id);
+		om_column_add_uuid(organization_ids, &requests[i]->organization_id);
+		om_column_add_uuid(ids, id);
+		om_column_add_text(channels, requests[i]->channel);
+		om_column_add_text(addresses, requests[i]->address);
+		om_column_add_text(scopes, requests[i]->scope);
+	}
+	if (ids->count == 0)
+		return;
+	om_db_run(&insert_repairs, (Datum[]) {om_column_array(organization_ids), om_column_array(ids),
+			  om_column_array(channels), om_column_array(addresses), om_column_array(scopes)});
+}
+
+/*
+ * Fold all together, or, where somebody is in the way, each alone, and note what is left.
+ * Returns how many that are.
+ */
+static int
+fold_or_defer(OmRequest **requests, int count, TimestampTz now, int patience_ms)
+{
+	int			deferred = 0;
+
+	if (try_fold(requests, count, now, patience_ms))
+		return 0;
+	for (int i = 0; i < count; i++)
+	{
+		requests[i]->was_opted_out = requests[i]->decides = requests[i]->provider_blocked = false;
+		requests[i]->deferred = !try_fold(&requests[i], 1, now, PATIENCE_ALONE_MS);
+		deferred += requests[i]->deferred;
+	}
+	defer(requests, count);
+	return deferred;
+}
+
+void
+om_consent_record(OmRequest **requests, int count, TimestampTz now, int patience_ms)
+{
+	if (count == 0)
+		return;
+	store_requests(requests, count, now);
+	if (patience_ms == 0)
+		fold_requests(requests, count, now);
+	else if (fold_or_defer(requests, count, now, patience_ms) > 0)
+		om_wake_dispatcher_at_commit();
+}
+
+int
+om_consent_fold_deferred(TimestampTz now)
+{
+	uint64		rows = om_db_run(&take_repairs, (Datum[]) {Int64GetDatum(DEFERRED_LIMIT)});
+	OmRequest **requests = palloc(sizeof(OmRequest *) * Max(rows, 1));
+
+	if (rows == 0)
+		return 0;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		requests[row] = palloc0(sizeof(OmRequest));
+		requests[row]->organization_id = *om_field_uuid(row, 1);
+		requests[row]->channel = om_field_text(row, 2);
+		requests[row]->address = om_field_text(row, 3);
+		requests[row]->scope = om_field_text(row, 4);
+	}
+	return fold_or_defer(requests, rows, now, PATIENCE_ALONE_MS);
 }

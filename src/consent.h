@@ -31,6 +31,7 @@ typedef struct OmRequest
 
 	/* What om_consent_record answers */
 	pg_uuid_t	id;
+	bool		deferred;		/* recorded, but not folded yet: what follows is not known */
 	bool		was_opted_out;	/* scope "all" of the address was, before this call */
 	bool		decides;		/* this request decides the state of scope "all" now */
 	bool		provider_blocked;	/* the provider blocks the address now */
@@ -43,7 +44,18 @@ typedef struct OmRequest
  * brings the copies on collection_accounts up to date, passing over accounts that others have
  * locked.  SPI must be connected, in a READ COMMITTED transaction.  Writes no audit rows: the caller
  * knows whether it was a message or somebody at a desk.
+ *
+ * An address whose consent somebody else has locked (an import that brings consent with it may
+ * take minutes) is waited for patience_ms; 0 waits as long as it takes.  After that its
+ * requests are recorded all the same and marked deferred: the worker folds them as soon as
+ * it can, and sends nothing to the address before.
  */
-extern void om_consent_record(OmRequest **requests, int count, TimestampTz now);
+extern void om_consent_record(OmRequest **requests, int count, TimestampTz now, int patience_ms);
+
+/*
+ * Fold what was deferred.  Called by the worker before it claims, in a transaction of its own with
+ * SPI connected.  Returns how many addresses are still locked and stay deferred.
+ */
+extern int	om_consent_fold_deferred(TimestampTz now);
 
 #endif							/* OM_CONSENT_H */

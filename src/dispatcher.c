@@ -32,6 +32,7 @@
 
 #include "account.h"
 #include "compat.h"
+#include "consent.h"
 #include "core/backoff.h"
 #include "dispatcher.h"
 #include "guc.h"
@@ -46,6 +47,7 @@
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
 #define PENDING_LIMIT	1000
+#define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
 
@@ -407,8 +409,9 @@ collect_answers(void)
 		item->external_id = answer.message_id;
 		item->error_code = answer.error_code;
 		item->error_text = answer.error_text;
-		item->retry_ms = retry_after >= 0 && answer.class_ == OM_ANSWER_REFUSED_FOR_NOW ?
-			Max(retry_after, 1000) : backoff_of(item);
+		item->retry_ms = backoff_of(item);
+		if (answer.class_ == OM_ANSWER_REFUSED_FOR_NOW)
+			item->retry_ms = Max(item->retry_ms, retry_after);
 		MemoryContextSwitchTo(before);
 		om_http_answer_free(http);
 		finish_item(item);
@@ -454,6 +457,21 @@ record_finished(void)
 	}
 }
 
+/*
+ * A STOP that could not be folded when it came is folded before anything is claimed.
+ * Returns how long to wait before there may be more of it to do, in ms.
+ */
+static long
+fold_deferred(TimestampTz now)
+{
+	int			left;
+
+	begin_transaction("omnimsg: fold deferred consents");
+	left = om_consent_fold_deferred(now);
+	end_transaction();
+	return left > 0 ? DEFERRED_PAUSE_MS : om_poll_interval;
+}
+
 static void
 keep_house(TimestampTz now)
 {
@@ -474,7 +492,7 @@ static long
 work(TimestampTz *housekept_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		wait = om_poll_interval;
+	long		wait;
 
 	/* Answers first: they are the only thing here that could get lost */
 	collect_answers();
@@ -489,8 +507,13 @@ work(TimestampTz *housekept_at)
 		*housekept_at = now;
 		keep_house(now);
 	}
+	wait = fold_deferred(now);
 	if (om_dispatch)
-		wait = claim_and_send();
+	{
+		long		wait_to_send = claim_and_send();
+
+		wait = Min(wait, wait_to_send);
+	}
 	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
 						  om_http_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
 						  om_http_in_flight());

@@ -89,9 +89,10 @@ is_loopback_url(const char *url)
 static bool
 check_api_base(char **value, void **extra, GucSource source)
 {
-	if (strncmp(*value, "https://", 8) == 0 && (*value)[8] != '\0' && strchr(*value, '@') == NULL)
-		return true;
-	if (strncmp(*value, "http://", 7) == 0 && is_loopback_url(*value))
+	/* What stands before an @ is credentials, and only what follows is the host */
+	if (strchr(*value, '@') == NULL &&
+		((strncmp(*value, "https://", 8) == 0 && (*value)[8] != '\0') ||
+		 (strncmp(*value, "http://", 7) == 0 && is_loopback_url(*value))))
 		return true;
 	GUC_check_errdetail("It must begin with https:// and carry no credentials; http:// is taken for 127.0.0.1, [::1] and localhost only.");
 	return false;

@@ -33,7 +33,6 @@
 #include "http.h"
 
 #define HEADER_LIMIT	16384
-#define CONNECT_TIMEOUT_MS	3000L
 
 /* A transfer; all of it is malloc'ed, because callbacks touch it */
 typedef struct Transfer
@@ -218,6 +217,10 @@ set_options(Transfer *transfer, const char *url, const char *body)
 {
 	CURL	   *easy = transfer->easy;
 
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* Else the end of a transfer waits for the thread that still looks up the name */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
@@ -231,7 +234,7 @@ set_options(Transfer *transfer, const char *url, const char *body)
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) OM_HTTP_CONNECT_MS) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) om_request_timeout) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, "omnimsg/1.0") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
@@ -351,17 +354,22 @@ serve_sockets(void)
 	}
 }
 
-void
+bool
 om_http_wait(long timeout_ms)
 {
 	WaitEvent	events[3];
 	sigset_t	before;
 	int			running;
+	int			count;
+	bool		woken = false;
 
 	if (timer_at >= 0)
 		timeout_ms = Min(timeout_ms, (long) Max(timer_at - monotonic_ms(), 0));
-	WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
+	count = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
+	for (int i = 0; i < count; i++)
+		woken |= (events[i].events & WL_LATCH_SET) != 0;
+	if (woken)
+		ResetLatch(MyLatch);
 
 	block_signals(&before);
 	serve_sockets();
@@ -371,4 +379,5 @@ om_http_wait(long timeout_ms)
 		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	}
 	restore_signals(&before);
+	return woken;
 }

@@ -9,6 +9,9 @@
 
 #define OM_HTTP_BODY_LIMIT	65536
 
+/* A request leaves within this time of om_http_post, or never */
+#define OM_HTTP_CONNECT_MS	3000
+
 typedef struct OmHttpAnswer
 {
 	void	   *tag;			/* what om_http_post was given */
@@ -38,8 +41,9 @@ extern int	om_http_in_flight(void);
 
 /*
  * Let the transfers go on until something happens: one of them moved, the latch was
- * set, or timeout_ms are over.  Does not serve interrupts; the caller does.
+ * set, or timeout_ms are over.  True when the latch was set.  Does not serve interrupts;
+ * the caller does.
  */
-extern void om_http_wait(long timeout_ms);
+extern bool om_http_wait(long timeout_ms);
 
 #endif							/* OM_HTTP_H */

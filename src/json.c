@@ -99,7 +99,8 @@ field_start(void *state, char *name, bool isnull)
 	reader->path[reader->lengths[reader->depth]] = '\0';
 	if (reader->path[0] != '\0')
 		strcat(reader->path, ".");
-	strcat(reader->path, strlen(name) > MAX_NAME || strpbrk(name, ".[") ? "?" : name);
+	strcat(reader->path,
+		   name[0] == '\0' || strlen(name) > MAX_NAME || strpbrk(name, ".[") ? "?" : name);
 	OM_JSON_ACTION_DONE;
 }
 

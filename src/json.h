@@ -9,8 +9,8 @@
 
 /*
  * Called for each scalar.  path is the names of the members on the way joined by '.', with
- * "[]" for an element of an array ("data.payload.to[].phone_number"); names that hold '.'
- * or '[' or are longer than 64 bytes stand as "?", so that no name can fake a path.
+ * "[]" for an element of an array ("data.payload.to[].phone_number"); names that are empty,
+ * hold '.' or '[' or are longer than 64 bytes stand as "?", so that no name can fake a path.
  * index is the position from 0 in the innermost array on the path, -1 without one.  value is the
  * decoded string, the literal of a number, "true" or "false", or NULL for null; it is the
  * callee's only during the call.

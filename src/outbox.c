@@ -16,6 +16,15 @@
 
 #define ACTOR "worker"
 
+/* How long a consent that others have locked is waited for */
+#define CONSENT_PATIENCE_MS	100
+
+/* How soon an item is looked at again whose person's consent is being folded */
+#define HELD_MS	1000
+
+/* A word of ask_gates and here only */
+#define HELD "held"
+
 static OmStatement requeue_leased = {
 	"UPDATE omnimsg.outbox o\n"
 	"   SET state = 'queued', lease_token = NULL, leased_until = NULL,\n"
@@ -87,6 +96,9 @@ static OmStatement ask_gates = {
 	"       o.attempts::bigint, o.kind, m.from_number, m.to_number, m.message_body, p.secret_name,\n"
 	"       p.messaging_profile_id,\n"
 	"  CASE WHEN o.expires_at <= $2 THEN 'expired'\n"
+	"       WHEN EXISTS (SELECT 1 FROM omnimsg.consent_repairs r\n"
+	"                     WHERE r.organization_id = o.organization_id AND r.address = m.peer_address)\n"
+	"         THEN '" HELD "'\n"
 	"       WHEN a.provider_blocked THEN 'blocked by the provider'\n"
 	"       WHEN o.kind IN ('opt_out_confirmation') THEN\n"
 	"         CASE WHEN a.state IS DISTINCT FROM 'opted_out' THEN 'no longer decides the consent' END\n"
@@ -379,8 +391,16 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 		OmItem	   *item = read_item(row, token, parent);
 		char	   *reason = om_field_text(row, 14);
 		bool		expired = reason && strcmp(reason, "expired") == 0;
+		bool		held = reason && strcmp(reason, HELD) == 0;
 		const char *status = reason == NULL ? "sending" : expired ? "expired" : "blocked";
 
+		if (held)
+		{
+			change_item(&changes, item, "queued", "the consent of the person is being changed",
+						now + HELD_MS * 1000);
+			MemoryContextDelete(item->context);
+			continue;
+		}
 		change_item(&changes, item, reason == NULL ? "sending" : expired ? "expired" : "suppressed",
 					reason, 0);
 		change_message(&changes, &item->organization_id, &item->message_id, item->created_at, status,
@@ -495,7 +515,7 @@ record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
 		request->occurred_at = items[i]->created_at;
 		requests[blocks++] = request;
 	}
-	om_consent_record(requests, blocks, now);
+	om_consent_record(requests, blocks, now, CONSENT_PATIENCE_MS);
 	for (int i = 0; i < blocks; i++)
 		om_audit_add(audit, &requests[i]->organization_id, "CONSENT_RECORDED", "opt_out_request",
 					 &requests[i]->id,

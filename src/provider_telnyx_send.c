@@ -89,17 +89,27 @@ read_scalar(void *arg, const char *path, int index, const char *value, bool is_s
 		fields->detail = pstrdup(value);
 }
 
-/* Digits in rows of seven and more are numbers of people */
+/*
+ * Seven digits and more, together or set apart as in "(555) 555-0123", are the number of a
+ * person: of those the last two stay.
+ */
 static void
 mask_digits(char *text)
 {
 	for (char *p = text; *p;)
 	{
-		size_t		run = strspn(p, "0123456789");
+		size_t		run = strspn(p, "0123456789 ()-./");
+		int			digits = 0;
 
-		if (run >= 7)
-			memset(p, '*', run - 2);
-		p += run > 0 ? run : 1;
+		for (size_t i = 0; i < run; i++)
+			digits += p[i] >= '0' && p[i] <= '9';
+		for (size_t i = 0, masked = 0; digits >= 7 && i < run && (int) masked < digits - 2; i++)
+			if (p[i] >= '0' && p[i] <= '9')
+			{
+				p[i] = '*';
+				masked++;
+			}
+		p += Max(run, 1);
 	}
 }
 

@@ -141,6 +141,8 @@ refusal(const OmEvent *event, TimestampTz now)
 		return "too late";
 	if (event->request != NULL)
 	{
+		if (event->request->deferred)
+			return "somebody else is changing the consent";
 		if (event->request->provider_blocked)
 			return "blocked by the provider";
 		if (!event->request->decides)

@@ -18,6 +18,9 @@
 /* matched_text keeps the words that decided, not a whole novel */
 #define MAX_MATCHED_TEXT	200
 
+/* How long a webhook waits for a consent that others have locked; its provider waits two seconds */
+#define PATIENCE_MS	700
+
 OM_SQL_FUNCTION(omnimsg_record_consent);
 
 static OmStatement find_organization = {
@@ -140,7 +143,8 @@ audit_request(OmBatch *batch, OmEvent *event, OmRequest *request)
 				 om_audit_json("opted_out", request->was_opted_out ? "yes" : "no", NULL),
 				 om_audit_json("request_type", request->request_type, "source", request->source,
 							   "rule", request->rule,
-							   "decides", request->decides ? "yes" : "no", NULL));
+							   "decides", request->deferred ? "not known yet" :
+							   request->decides ? "yes" : "no", NULL));
 }
 
 /* Step of ingest: record what the messages and the failures ask for */
@@ -169,7 +173,7 @@ om_consent(OmBatch *batch)
 			add_block(&requests, event);
 	}
 
-	om_consent_record(requests.all, requests.count, batch->now);
+	om_consent_record(requests.all, requests.count, batch->now, PATIENCE_MS);
 	for (int i = 0; i < requests.count; i++)
 		audit_request(batch, requests.events[i], requests.all[i]);
 }
@@ -307,7 +311,7 @@ omnimsg_record_consent(PG_FUNCTION_ARGS)
 	region = om_field_text(0, 1);
 	request.address = address_for_channel(address, request.channel, region);
 
-	om_consent_record(requests, 1, now);
+	om_consent_record(requests, 1, now, 0);
 
 	audit = om_audit_begin(now, psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false)));
 	om_audit_add(audit, &request.organization_id, "CONSENT_RECORDED", "opt_out_request", &request.id,
