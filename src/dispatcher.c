@@ -66,6 +66,7 @@ static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
+static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
 void
 om_dispatcher_register(void)
@@ -301,7 +302,8 @@ send_item(OmItem *item, const char *url)
 	TimestampTz now = GetCurrentTimestamp();
 
 	/* The process may have been stopped since the item was marked */
-	if (now >= item->leased_until - (int64) LEASE_MARGIN_MS * 1000 || now >= item->expires_at)
+	if (now >= item->leased_until - (int64) LEASE_MARGIN_MS * 1000 ||
+		now >= item->expires_at - (int64) OM_HTTP_CONNECT_MS * 1000)
 	{
 		put_off(item, "its time was over before it was sent");
 		return;
@@ -350,8 +352,7 @@ claim_and_send(void)
 		return om_poll_interval;
 
 	begin_transaction("omnimsg: claim");
-	om_outbox_expire(now);
-	shares = om_outbox_due(now, &count);
+	shares = om_outbox_due(now, &count, &next);
 	if (count > 0)
 	{
 		MemoryContext before = MemoryContextSwitchTo(round_context);
@@ -364,21 +365,21 @@ claim_and_send(void)
 		if (divide_slots(shares, count, slots, now, &limited) > 0)
 			claimed = om_outbox_claim(shares, count, &token, now, now + lease_ms() * 1000);
 	}
-	else
-		next = om_outbox_next(now);
 	end_transaction();
 
 	if (claimed > 0)
 	{
 		begin_transaction("omnimsg: mark");
-		items = om_outbox_mark(&token, GetCurrentTimestamp(), item_context, &nitems);
+		items = om_outbox_mark(&token, GetCurrentTimestamp(), round_context, &nitems);
 		end_transaction();
 
+		/* Only from here on do they outlive the round */
+		for (int i = 0; i < nitems; i++)
+			MemoryContextSetParent(items[i]->context, item_context);
 		url = om_telnyx_url();
 		for (int i = 0; i < nitems; i++)
 			send_item(items[i], url);
 		return_tokens(shares, count, items, nitems, now);
-		pfree(items);
 	}
 
 	if (claimed > 0 && !limited)
@@ -477,6 +478,7 @@ keep_house(TimestampTz now)
 {
 	begin_transaction("omnimsg: recover");
 	om_outbox_recover(now);
+	om_outbox_expire(now);
 	end_transaction();
 	begin_transaction("omnimsg: repair accounts");
 	om_account_repair(now);
@@ -489,20 +491,25 @@ keep_house(TimestampTz now)
 
 /* One round; returns how long to wait, in ms, unless something happens */
 static long
-work(TimestampTz *housekept_at)
+work(TimestampTz *housekept_at, bool woken)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait;
 
 	/* Answers first: they are the only thing here that could get lost */
 	collect_answers();
+
+	/* A socket that moved is no reason to ask the database; a clock that was set back is one */
+	if (!woken && nfinished == 0 && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
+		return TimestampDifferenceMilliseconds(now, look_at);
+	look_at = 0;
 	if (!look_for_extension())
 	{
 		om_shmem_worker_state(OM_WORKER_NO_EXTENSION, om_http_in_flight());
 		return om_poll_interval;
 	}
 	record_finished();
-	if (now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
+	if (now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
 	{
 		*housekept_at = now;
 		keep_house(now);
@@ -517,18 +524,25 @@ work(TimestampTz *housekept_at)
 	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
 						  om_http_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
 						  om_http_in_flight());
-	return nfinished > 0 ? 0 : Min(wait, HOUSEKEEPING_MS);
+	wait = nfinished > 0 ? 0 : Min(wait, Min(om_poll_interval, HOUSEKEEPING_MS));
+	look_at = now + wait * 1000;
+	return wait;
 }
 
-/* work(), with errors logged and rolled back */
+/* work(), with errors logged and rolled back, and a pause after them that no wake-up ends */
 static long
-work_safely(TimestampTz *housekept_at)
+work_safely(TimestampTz *housekept_at, bool woken)
 {
+	static TimestampTz paused_until = 0;
 	volatile long wait = ERROR_PAUSE_MS;
 
 	PG_TRY();
 	{
-		wait = work(housekept_at);
+		/* In here, because pg_cancel_backend() must not end the worker and its requests */
+		CHECK_FOR_INTERRUPTS();
+		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until);
+		if (wait <= 0 || wait > ERROR_PAUSE_MS)
+			wait = work(housekept_at, woken);
 	}
 	PG_CATCH();
 	{
@@ -539,6 +553,9 @@ work_safely(TimestampTz *housekept_at)
 		FlushErrorState();
 		debug_query_string = NULL;
 		pgstat_report_activity(STATE_IDLE, NULL);
+		paused_until = GetCurrentTimestamp() + ERROR_PAUSE_MS * 1000;
+		look_at = 0;
+		wait = ERROR_PAUSE_MS;
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();
@@ -583,13 +600,13 @@ void
 omnimsg_dispatcher_main(Datum arg)
 {
 	TimestampTz housekept_at = 0;
+	bool		woken = true;
 
 	set_up();
 	for (;;)
 	{
 		long		wait;
 
-		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -597,7 +614,7 @@ omnimsg_dispatcher_main(Datum arg)
 		}
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
-		wait = work_safely(&housekept_at);
-		om_http_wait(wait);
+		wait = work_safely(&housekept_at, woken);
+		woken = om_http_wait(wait);
 	}
 }

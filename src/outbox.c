@@ -49,38 +49,41 @@ static OmStatement expire_queued = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* One look into the index per organization, however many items each has */
-static OmStatement find_due = {
-	"WITH RECURSIVE due AS (\n"
-	"  (SELECT o.organization_id FROM omnimsg.outbox o\n"
-	"    WHERE o.state = 'queued' AND o.next_attempt_at <= $1\n"
-	"    ORDER BY o.organization_id LIMIT 1)\n"
+/*
+ * The earliest item of each organization: one look into the index outbox_due for each of them,
+ * however many items wait.
+ */
+static OmStatement find_first = {
+	"WITH RECURSIVE first AS (\n"
+	"  (SELECT o.organization_id, o.next_attempt_at FROM omnimsg.outbox o\n"
+	"    WHERE o.state = 'queued'\n"
+	"    ORDER BY o.organization_id, o.next_attempt_at LIMIT 1)\n"
 	"  UNION ALL\n"
-	"  SELECT (SELECT o.organization_id FROM omnimsg.outbox o\n"
-	"           WHERE o.state = 'queued' AND o.next_attempt_at <= $1\n"
-	"             AND o.organization_id > d.organization_id\n"
-	"           ORDER BY o.organization_id LIMIT 1)\n"
-	"    FROM due d WHERE d.organization_id IS NOT NULL)\n"
-	"SELECT organization_id FROM due WHERE organization_id IS NOT NULL",
-	1, {TIMESTAMPTZOID}, NULL
+	"  SELECT n.organization_id, n.next_attempt_at\n"
+	"    FROM first f CROSS JOIN LATERAL (\n"
+	"      SELECT o.organization_id, o.next_attempt_at FROM omnimsg.outbox o\n"
+	"       WHERE o.state = 'queued' AND o.organization_id > f.organization_id\n"
+	"       ORDER BY o.organization_id, o.next_attempt_at LIMIT 1) AS n)\n"
+	"SELECT f.organization_id, f.next_attempt_at FROM first f",
+	0, {0}, NULL
 };
 
-static OmStatement find_next = {
-	"SELECT min(o.next_attempt_at) FROM omnimsg.outbox o\n"
-	" WHERE o.state = 'queued' AND o.next_attempt_at > $1",
-	1, {TIMESTAMPTZOID}, NULL
-};
-
+/*
+ * Expired items are claimed as well: marking closes them, and no index is needed to find
+ * them here.  The array is computed once; a plan that ran a LIMIT with SKIP LOCKED again
+ * would claim other rows each time.  And it is of tuples, because a planner that does not
+ * know the LIMIT would read the whole table to find rows by their keys.
+ */
 static OmStatement claim = {
 	"UPDATE omnimsg.outbox o\n"
 	"   SET state = 'leased', attempts = o.attempts + 1, lease_token = $3, leased_until = $5\n"
-	"  FROM unnest($1, $2) AS w(organization_id, count)\n"
-	" CROSS JOIN LATERAL (\n"
-	"    SELECT q.id FROM omnimsg.outbox q\n"
-	"     WHERE q.organization_id = w.organization_id AND q.state = 'queued'\n"
-	"       AND q.next_attempt_at <= $4 AND q.expires_at > $4\n"
-	"     ORDER BY q.next_attempt_at LIMIT w.count FOR UPDATE SKIP LOCKED) AS c\n"
-	" WHERE o.organization_id = w.organization_id AND o.id = c.id",
+	" WHERE o.ctid = ANY (ARRAY(\n"
+	"   SELECT c.ctid FROM unnest($1, $2) AS w(organization_id, count)\n"
+	"    CROSS JOIN LATERAL (\n"
+	"      SELECT q.ctid FROM omnimsg.outbox q\n"
+	"       WHERE q.organization_id = w.organization_id AND q.state = 'queued'\n"
+	"         AND q.next_attempt_at <= $4\n"
+	"       ORDER BY q.next_attempt_at LIMIT w.count FOR UPDATE SKIP LOCKED) AS c))",
 	5, {UUIDARRAYOID, INT4ARRAYOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
@@ -95,7 +98,7 @@ static OmStatement ask_gates = {
 	"SELECT o.organization_id, o.id, o.message_id, o.created_at, o.leased_until, o.expires_at,\n"
 	"       o.attempts::bigint, o.kind, m.from_number, m.to_number, m.message_body, p.secret_name,\n"
 	"       p.messaging_profile_id,\n"
-	"  CASE WHEN o.expires_at <= $2 THEN 'expired'\n"
+	"  CASE WHEN o.expires_at <= $3 THEN 'expired'\n"
 	"       WHEN EXISTS (SELECT 1 FROM omnimsg.consent_repairs r\n"
 	"                     WHERE r.organization_id = o.organization_id AND r.address = m.peer_address)\n"
 	"         THEN '" HELD "'\n"
@@ -129,7 +132,7 @@ static OmStatement ask_gates = {
 	" WHERE o.lease_token = $1 AND o.state = 'leased' AND o.leased_until > $2\n"
 	" ORDER BY o.organization_id, o.id\n"
 	"   FOR UPDATE OF o",
-	2, {UUIDOID, TIMESTAMPTZOID}, NULL
+	3, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
 static OmStatement settle = {
@@ -310,24 +313,24 @@ om_outbox_expire(TimestampTz now)
 }
 
 OmShare *
-om_outbox_due(TimestampTz now, int *count)
+om_outbox_due(TimestampTz now, int *count, TimestampTz *next)
 {
-	uint64		rows = om_db_run(&find_due, (Datum[]) {TimestampTzGetDatum(now)});
+	uint64		rows = om_db_run(&find_first, NULL);
 	OmShare    *shares = palloc(sizeof(OmShare) * Max(rows, 1));
 
+	*count = 0;
+	*next = 0;
 	for (uint64 row = 0; row < rows; row++)
-		shares[row].organization_id = *om_field_uuid(row, 1);
-	*count = rows;
+	{
+		bool		isnull;
+		TimestampTz first = om_field_time(row, 2, &isnull);
+
+		if (first <= now)
+			shares[(*count)++].organization_id = *om_field_uuid(row, 1);
+		else if (*next == 0 || first < *next)
+			*next = first;
+	}
 	return shares;
-}
-
-TimestampTz
-om_outbox_next(TimestampTz now)
-{
-	bool		isnull;
-
-	om_db_run(&find_next, (Datum[]) {TimestampTzGetDatum(now)});
-	return om_field_time(0, 1, &isnull);
 }
 
 int
@@ -379,7 +382,9 @@ read_item(uint64 row, const pg_uuid_t *token, MemoryContext parent)
 OmItem **
 om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count)
 {
-	uint64		rows = om_db_run(&ask_gates, (Datum[]) {UUIDPGetDatum(token), TimestampTzGetDatum(now)});
+	TimestampTz expires = now + OM_SEND_SECONDS * USECS_PER_SEC;
+	uint64		rows = om_db_run(&ask_gates, (Datum[]) {UUIDPGetDatum(token), TimestampTzGetDatum(now),
+								 TimestampTzGetDatum(expires)});
 	OmItem	  **items = MemoryContextAlloc(parent, sizeof(OmItem *) * Max(rows, 1));
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
 	Changes		changes;
@@ -398,7 +403,6 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 		{
 			change_item(&changes, item, "queued", "the consent of the person is being changed",
 						now + HELD_MS * 1000);
-			MemoryContextDelete(item->context);
 			continue;
 		}
 		change_item(&changes, item, reason == NULL ? "sending" : expired ? "expired" : "suppressed",
@@ -408,12 +412,9 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 		if (reason == NULL)
 			items[(*count)++] = item;
 		else
-		{
 			audit_end(audit, &item->organization_id, &item->message_id, item->kind,
 					  expired ? "AUTO_REPLY_FAILED" : "AUTO_REPLY_SUPPRESSED",
 					  expired ? "MESSAGE_DELIVERY_FAILED" : "SEND_BLOCKED", reason);
-			MemoryContextDelete(item->context);
-		}
 	}
 	settle_items(&changes, now);
 	write_messages(&changes, now);
@@ -455,7 +456,10 @@ record_message(Changes *changes, OmAudit *audit, const OmItem *item, TimestampTz
 	const char *status = NULL;
 	const char *automatic = "AUTO_REPLY_FAILED";
 	const char *other = "MESSAGE_DELIVERY_FAILED";
-	const char *reason = item->error_text;
+
+	/* The audit trail carries no words of the provider: they may quote number or text */
+	const char *reason = item->error_code != NULL && item->error_code[0] != '\0' ?
+		psprintf("error:%s", item->error_code) : om_answer_class_name(item->result);
 
 	switch (item->result)
 	{

@@ -13,6 +13,9 @@
 #include "core/answer.h"
 #include "db.h"
 
+/* Marking leaves alone what expires within this time: connecting takes some of it */
+#define OM_SEND_SECONDS	5
+
 /* An item that was marked: all that is needed to send it and to record what came of it */
 typedef struct OmItem
 {
@@ -54,11 +57,11 @@ extern int	om_outbox_recover(TimestampTz now);
 /* Close queued items whose time is over */
 extern int	om_outbox_expire(TimestampTz now);
 
-/* Organizations with due items, counts not filled; NULL-terminated by *count */
-extern OmShare *om_outbox_due(TimestampTz now, int *count);
-
-/* When the next item is due that is not due yet; 0 when there is none */
-extern TimestampTz om_outbox_next(TimestampTz now);
+/*
+ * Organizations with due items, counts not filled.  *next is when another organization has
+ * an item due that has none yet; 0 when none will.
+ */
+extern OmShare *om_outbox_due(TimestampTz now, int *count, TimestampTz *next);
 
 /* Claim up to count items of each share until leased_until; returns how many */
 extern int	om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *token,
@@ -66,7 +69,8 @@ extern int	om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *to
 
 /*
  * Ask the gates again for what the token holds, and mark what passes as being sent.
- * Returns the items, each in a context of its own under parent.
+ * Returns the items, each in a context of its own under parent;
+ * those that did not pass stay there too, because the changes refer to them.
  */
 extern OmItem **om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count);
 

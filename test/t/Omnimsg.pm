@@ -149,6 +149,9 @@ sub kill_relay { my ($self, $signal) = @_; return $self->_kill($self->relay_pid,
 sub kill_simulator { my ($self) = @_; return $self->_kill($self->simulator_pid, 'KILL') }
 sub crash_postgres { my ($self) = @_; return $self->_kill($self->postmaster_pid, 'KILL') }
 
+# a fast shutdown
+sub stop_postgres { my ($self) = @_; return $self->_kill($self->postmaster_pid, 'INT') }
+
 # ---- the database ----
 
 sub _bindir
@@ -198,6 +201,50 @@ sub psql_error
 	my ($status, $out, $err) = $self->_psql($sql, %options);
 
 	return $status == 0 ? '' : $err;
+}
+
+# seed(): an organization with one number and an account at the simulator; the ids and numbers
+sub seed
+{
+	my ($self) = @_;
+	my %made = (
+		organization => '11111111-1111-7111-8111-111111111111',
+		provider_account => '22222222-2222-7222-8222-222222222222',
+		did => '+15552000100',
+	);
+
+	$self->psql(<<"SQL");
+INSERT INTO omnimsg.organizations (id, name) VALUES ('$made{organization}', 'Harbor Dental');
+INSERT INTO omnimsg.provider_accounts (id, provider, name, secret_name)
+	VALUES ('$made{provider_account}', 'telnyx', 'simulator', 'simulator');
+INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id)
+	VALUES ('$made{did}', '$made{organization}', 'telnyx', '$made{provider_account}');
+SQL
+	return \%made;
+}
+
+# queue(SEED, [NUMBERS], kind =>, expires =>, text =>): a text to each, as an application would queue it
+sub queue
+{
+	my ($self, $made, $numbers, %options) = @_;
+	my $list = join ',', map { "('$_')" } @$numbers;
+	my $text = $options{text} // 'Your appointment is tomorrow';
+	my $kind = $options{kind} // 'notification';
+	my $expires = $options{expires} // '1 hour';
+
+	# without a commit of ingest nobody wakes the worker but a reload
+	$self->psql(<<"SQL");
+WITH m AS (
+	INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number,
+			message_body, status, provider, created_at)
+		SELECT '$made->{organization}', omnimsg.uuid7(), 'outbound', 'sms', '$made->{did}', n, '$text',
+			'queued', 'telnyx', now() FROM (VALUES $list) AS w (n)
+	RETURNING organization_id, id, created_at)
+INSERT INTO omnimsg.outbox (organization_id, id, message_id, kind, next_attempt_at, expires_at, created_at)
+	SELECT organization_id, omnimsg.uuid7(), id, '$kind', now(), now() + interval '$expires', created_at FROM m;
+SELECT pg_reload_conf();
+SQL
+	return;
 }
 
 # changes a setting of the server without a restart
