@@ -185,6 +185,8 @@ CREATE TABLE omnimsg.events (
 CREATE INDEX events_received_at ON omnimsg.events USING brin (received_at);
 CREATE INDEX events_pending ON omnimsg.events (external_message_id)
 	WHERE outcome OPERATOR(pg_catalog.=) 'pending';
+CREATE INDEX events_pending_received_at ON omnimsg.events (received_at)
+	WHERE outcome OPERATOR(pg_catalog.=) 'pending';
 CREATE INDEX events_dead ON omnimsg.events (received_at)
 	WHERE outcome OPERATOR(pg_catalog.=) 'dead';
 COMMENT ON TABLE omnimsg.events IS 'the journal: what has been claimed here is never applied twice; kept for omnimsg.journal_retention, evidence of consent and open dead letters for ever';
@@ -266,6 +268,7 @@ CREATE TABLE omnimsg.messages_default PARTITION OF omnimsg.messages DEFAULT;
 ALTER TABLE omnimsg.messages_default ADD PRIMARY KEY (organization_id, id);
 CREATE INDEX messages_default_account ON omnimsg.messages_default (organization_id, account_id, created_at);
 CREATE INDEX messages_default_peer ON omnimsg.messages_default (organization_id, peer_address, created_at);
+CREATE INDEX messages_default_created_at ON omnimsg.messages_default USING brin (created_at);
 CREATE INDEX messages_default_external ON omnimsg.messages_default (organization_id, external_message_id)
 	WHERE direction OPERATOR(pg_catalog.=) 'outbound';
 
@@ -369,7 +372,7 @@ COMMENT ON COLUMN omnimsg.consents.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.consents.channel IS '''sms'', ''email'' or ''voice''';
 COMMENT ON COLUMN omnimsg.consents.address IS 'the person''s address';
 COMMENT ON COLUMN omnimsg.consents.scope IS '''all'' or a category; a category folds the requests of ''all'' and its own';
-COMMENT ON COLUMN omnimsg.consents.state IS '''opted_in'' or ''opted_out''; NULL when no request decides, as when a START had nothing to lift';
+COMMENT ON COLUMN omnimsg.consents.state IS '''opted_in'' or ''opted_out''; NULL when no request decides, as when a START had nothing to lift; while the address is in omnimsg.consent_repairs, requests are on record that are not in here yet';
 COMMENT ON COLUMN omnimsg.consents.decided_at IS 'when the request that decides was made';
 COMMENT ON COLUMN omnimsg.consents.request_id IS 'the request that decides';
 COMMENT ON COLUMN omnimsg.consents.provider_blocked IS 'the provider refuses messages to this address until the person sends START to the same number or profile';
@@ -418,6 +421,10 @@ CREATE TABLE omnimsg.outbox (
 	PRIMARY KEY (organization_id, id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX outbox_due ON omnimsg.outbox (organization_id, next_attempt_at)
+	WHERE state OPERATOR(pg_catalog.=) 'queued';
+CREATE INDEX outbox_next ON omnimsg.outbox (next_attempt_at)
+	WHERE state OPERATOR(pg_catalog.=) 'queued';
+CREATE INDEX outbox_expires ON omnimsg.outbox (expires_at)
 	WHERE state OPERATOR(pg_catalog.=) 'queued';
 CREATE INDEX outbox_leased ON omnimsg.outbox (leased_until)
 	WHERE state OPERATOR(pg_catalog.=) ANY (ARRAY['leased', 'sending']);
@@ -538,13 +545,15 @@ SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_logs_default', '');
 --
 
 CREATE FUNCTION omnimsg.account_trigger() RETURNS pg_catalog.trigger
-	AS 'MODULE_PATHNAME', 'omnimsg_account_trigger' LANGUAGE C;
+	AS 'MODULE_PATHNAME', 'omnimsg_account_trigger' LANGUAGE C SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION omnimsg.account_trigger() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.account_trigger() IS 'normalizes phones and takes over what the requests say of them';
 CREATE TRIGGER account_trigger
 	BEFORE INSERT OR UPDATE OF primary_phone, secondary_phone, email, sms_consent, email_consent
 	ON omnimsg.collection_accounts
 	FOR EACH ROW EXECUTE FUNCTION omnimsg.account_trigger();
-COMMENT ON TRIGGER account_trigger ON omnimsg.collection_accounts IS 'normalizes phones and takes over what the requests say of them; leaves rows alone while row_security is off, which is how pg_dump''s output restores';
+COMMENT ON TRIGGER account_trigger ON omnimsg.collection_accounts IS 'normalizes phones and takes over what the requests say of them; leaves rows alone while the owner of the table or a superuser has row_security off, which is how pg_dump''s output restores';
 
 CREATE TYPE omnimsg.ingest_result AS (
 	ordinal pg_catalog.int4,
@@ -708,11 +717,47 @@ CREATE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.text, OUT obj
 AS $$
 DECLARE
 	this_month date := date_trunc('month', now() AT TIME ZONE 'UTC');
+	retention interval := coalesce(current_setting('omnimsg.retention', true), '90 days')::interval;
+	journal_retention interval := coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval;
 	parent text;
 	month date;
 	oldest date;
 	child text;
 BEGIN
+	-- Rows first: what takes strong locks comes last, because they are held until the end.
+	BEGIN
+		action := 'rows purged';
+		DELETE FROM omnimsg.outbox o WHERE o.settled_at < now() - retention;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		object := 'omnimsg.outbox';
+		IF rows > 0 THEN RETURN NEXT; END IF;
+
+		DELETE FROM omnimsg.reply_windows r WHERE r.last_at < now() - interval '1 day';
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		object := 'omnimsg.reply_windows';
+		IF rows > 0 THEN RETURN NEXT; END IF;
+
+		-- what is evidence of consent has its bytes kept, and is kept itself
+		DELETE FROM omnimsg.events e
+		 WHERE e.received_at < now() - journal_retention
+		   AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		object := 'omnimsg.events';
+		IF rows > 0 THEN RETURN NEXT; END IF;
+
+		-- a status whose message never came is not of ours: the provider's own auto-reply, for one
+		action := 'rows given up';
+		UPDATE omnimsg.events e
+		   SET outcome = 'ignored', reason = 'its message never came', raw = NULL, signature = NULL
+		 WHERE e.outcome = 'pending' AND e.received_at < now() - interval '24 hours';
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		IF rows > 0 THEN RETURN NEXT; END IF;
+	EXCEPTION WHEN lock_not_available THEN
+		action := 'rows not purged: they are in use';
+		rows := NULL;
+		RETURN NEXT;
+	END;
+
 	FOREACH parent IN ARRAY ARRAY['messages', 'audit_logs'] LOOP
 		FOR month IN SELECT generate_series(this_month, this_month + interval '3 months', '1 month') LOOP
 			object := format('omnimsg.%s_%s', parent, to_char(month, 'YYYY_MM'));
@@ -722,16 +767,19 @@ BEGIN
 					action := 'partition made';
 					RETURN NEXT;
 				END IF;
-			EXCEPTION WHEN lock_not_available THEN
-				action := 'partition not made: the default partition is in use';
-				rows := NULL;
-				RETURN NEXT;
+			EXCEPTION
+				WHEN lock_not_available THEN
+					action := 'partition not made: the default partition is in use';
+					rows := NULL;
+					RETURN NEXT;
+				WHEN duplicate_table OR unique_violation THEN
+					NULL;		-- somebody else is making it at this moment
 			END;
 		END LOOP;
 	END LOOP;
 
 	-- bodies of messages, a month at a time; consent, requests and audit stay
-	oldest := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');
+	oldest := date_trunc('month', (now() - retention) AT TIME ZONE 'UTC');
 	FOR child IN
 		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 		 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
@@ -743,39 +791,14 @@ BEGIN
 		BEGIN
 			EXECUTE format('DROP TABLE omnimsg.%I', child);
 			action := 'partition dropped';
-		EXCEPTION WHEN lock_not_available THEN
-			action := 'partition not dropped: it is in use';
+		EXCEPTION
+			WHEN lock_not_available THEN
+				action := 'partition not dropped: it is in use';
+			WHEN undefined_table THEN
+				CONTINUE;
 		END;
 		RETURN NEXT;
 	END LOOP;
-
-	action := 'rows purged';
-	DELETE FROM omnimsg.outbox o
-	 WHERE o.settled_at < now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	object := 'omnimsg.outbox';
-	IF rows > 0 THEN RETURN NEXT; END IF;
-
-	DELETE FROM omnimsg.reply_windows r WHERE r.last_at < now() - interval '1 day';
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	object := 'omnimsg.reply_windows';
-	IF rows > 0 THEN RETURN NEXT; END IF;
-
-	-- what is evidence of consent has its bytes kept, and is kept itself
-	DELETE FROM omnimsg.events e
-	 WHERE e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval
-	   AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	object := 'omnimsg.events';
-	IF rows > 0 THEN RETURN NEXT; END IF;
-
-	-- a status whose message never came is not of ours: the provider's own auto-reply, for one
-	action := 'rows given up';
-	UPDATE omnimsg.events e
-	   SET outcome = 'ignored', reason = 'its message never came', raw = NULL, signature = NULL
-	 WHERE e.outcome = 'pending' AND e.received_at < now() - interval '7 days';
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	IF rows > 0 THEN RETURN NEXT; END IF;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_maintain() FROM PUBLIC;

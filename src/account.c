@@ -8,11 +8,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/guc.h"
@@ -90,22 +93,14 @@ static OmStatement copy_consent = {
 	3, {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
-/*
- * Accounts that were passed over, and those whose phones a consent of the last hour
- * is about: an import that was under way while the consent changed may not have seen it.
- */
-static OmStatement repair_accounts = {
+/* Accounts that were passed over */
+static OmStatement repair_noted = {
 	"WITH noted AS (\n"
 	"  SELECT r.organization_id, r.id, r.account_id, r.contact_at FROM omnimsg.account_repairs r\n"
 	"   LIMIT 1000 FOR UPDATE SKIP LOCKED),\n"
 	"w AS (\n"
-	"  SELECT organization_id, account_id, max(contact_at) AS contact_at FROM (\n"
-	"    SELECT n.organization_id, n.account_id, n.contact_at FROM noted n\n"
-	"    UNION ALL\n"
-	"    SELECT a.organization_id, a.id, NULL FROM omnimsg.consents c\n"
-	"     CROSS JOIN LATERAL (" ACCOUNTS_OF("c") ") AS a\n"
-	"     WHERE c.changed_at > $1 - interval '1 hour') AS u\n"
-	"   GROUP BY organization_id, account_id),\n"
+	"  SELECT n.organization_id, n.account_id, max(n.contact_at) AS contact_at\n"
+	"    FROM noted n GROUP BY n.organization_id, n.account_id),\n"
 	"free AS (\n"
 	"  SELECT a.organization_id, a.id, w.contact_at FROM omnimsg.collection_accounts a\n"
 	"    JOIN w ON w.organization_id = a.organization_id AND w.account_id = a.id\n"
@@ -116,10 +111,6 @@ static OmStatement repair_accounts = {
 	"         sms_consent = " SMS_CONSENT ", email_consent = " EMAIL_CONSENT "\n"
 	"    FROM free f\n"
 	"   WHERE a.organization_id = f.organization_id AND a.id = f.id\n"
-	"     AND (a.sms_consent IS DISTINCT FROM " SMS_CONSENT "\n"
-	"          OR a.email_consent IS DISTINCT FROM " EMAIL_CONSENT "\n"
-	"          OR a.last_contact_at < f.contact_at\n"
-	"          OR (a.last_contact_at IS NULL AND f.contact_at IS NOT NULL))\n"
 	"  RETURNING 1),\n"
 	"done AS (\n"
 	"  DELETE FROM omnimsg.account_repairs r\n"
@@ -134,21 +125,56 @@ static OmStatement repair_accounts = {
 };
 
 /*
- * The trigger runs with the search_path of whoever writes the table, so here
- * operators are qualified too.
+ * Accounts whose copies differ from the consents of a stretch of time: an import that was under way
+ * while the consent changed may not have seen it.  Returns how far it came.
  */
+static OmStatement repair_changed = {
+	"WITH seen AS MATERIALIZED (\n"
+	"  SELECT c.organization_id, c.address, c.changed_at FROM omnimsg.consents c\n"
+	"   WHERE c.changed_at > $2 AND c.changed_at <= $3\n"
+	"   ORDER BY c.changed_at FETCH FIRST 2000 ROWS WITH TIES),\n"
+	"w AS MATERIALIZED (\n"
+	"  SELECT DISTINCT a.organization_id, a.id FROM seen s\n"
+	"   CROSS JOIN LATERAL (" ACCOUNTS_OF("s") ") AS f\n"
+	"    JOIN omnimsg.collection_accounts a ON a.organization_id = f.organization_id AND a.id = f.id\n"
+	"   WHERE a.sms_consent IS DISTINCT FROM " SMS_CONSENT "\n"
+	"      OR a.email_consent IS DISTINCT FROM " EMAIL_CONSENT "),\n"
+	"free AS (\n"
+	"  SELECT a.organization_id, a.id FROM omnimsg.collection_accounts a\n"
+	"   WHERE (a.organization_id, a.id) IN (SELECT w.organization_id, w.id FROM w)\n"
+	"   ORDER BY a.organization_id, a.id FOR NO KEY UPDATE OF a SKIP LOCKED),\n"
+	"repaired AS (\n"
+	"  UPDATE omnimsg.collection_accounts a\n"
+	"     SET updated_at = $1, sms_consent = " SMS_CONSENT ", email_consent = " EMAIL_CONSENT "\n"
+	"    FROM free f\n"
+	"   WHERE a.organization_id = f.organization_id AND a.id = f.id),\n"
+	"noted AS (\n"
+	"  INSERT INTO omnimsg.account_repairs (organization_id, account_id)\n"
+	"  SELECT w.organization_id, w.id FROM w\n"
+	"   WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.organization_id = w.organization_id AND f.id = w.id))\n"
+	"SELECT max(s.changed_at) FROM seen s",
+	3, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+/* What an import said last of an address */
+static OmStatement last_import = {
+	"SELECT q.request_type FROM omnimsg.opt_out_requests q\n"
+	" WHERE q.organization_id = $1 AND q.channel = $2 AND q.address = $3 AND q.source = 'import'\n"
+	" ORDER BY q.occurred_at DESC, q.id DESC LIMIT 1",
+	3, {UUIDOID, TEXTOID, TEXTOID}, NULL
+};
+
 static OmStatement consent_of_addresses = {
-	"SELECT CASE WHEN pg_catalog.bool_or(c.state OPERATOR(pg_catalog.=) 'opted_out') THEN false\n"
-	"            WHEN pg_catalog.bool_or(c.state OPERATOR(pg_catalog.=) 'opted_in') THEN true END\n"
+	"SELECT CASE WHEN bool_or(c.state = 'opted_out') THEN false\n"
+	"            WHEN bool_or(c.state = 'opted_in') THEN true END\n"
 	"  FROM omnimsg.consents c\n"
-	" WHERE c.organization_id OPERATOR(pg_catalog.=) $1 AND c.channel OPERATOR(pg_catalog.=) $2\n"
-	"   AND c.scope OPERATOR(pg_catalog.=) 'all' AND c.address OPERATOR(pg_catalog.=) ANY ($3)",
+	" WHERE c.organization_id = $1 AND c.channel = $2 AND c.scope = 'all' AND c.address = ANY ($3)",
 	3, {UUIDOID, TEXTOID, TEXTARRAYOID}, NULL
 };
 
 static OmStatement find_region = {
 	"SELECT o.default_region FROM omnimsg.organizations o\n"
-	" WHERE o.id OPERATOR(pg_catalog.=) $1",
+	" WHERE o.id = $1",
 	1, {UUIDOID}, NULL
 };
 
@@ -203,11 +229,34 @@ om_account_copy_consent(OmColumn *organization_ids, OmColumn *addresses, Timesta
 					om_column_array(addresses), TimestampTzGetDatum(now)});
 }
 
-int64
+/*
+ * Go through the consents that changed since *upto, a stretch of them, up to the given time.
+ * *upto moves to where the next call goes on.
+ */
+static void
+repair_stretch(TimestampTz *upto, TimestampTz until, TimestampTz now)
+{
+	TimestampTz reached;
+	bool		isnull;
+
+	run_copying(&repair_changed, (Datum[]) {TimestampTzGetDatum(now), TimestampTzGetDatum(*upto),
+				TimestampTzGetDatum(until)});
+	reached = om_field_time(0, 1, &isnull);
+	*upto = isnull ? Max(*upto, until) : reached;
+}
+
+void
 om_account_repair(TimestampTz now)
 {
-	run_copying(&repair_accounts, (Datum[]) {TimestampTzGetDatum(now)});
-	return om_field_int(0, 1);
+	/* Each change is looked at soon, and once more when even a slow import should be over */
+	static TimestampTz first_look = 0;
+	static TimestampTz second_look = 0;
+
+	if (first_look == 0)
+		first_look = second_look = now - USECS_PER_HOUR;
+	run_copying(&repair_noted, (Datum[]) {TimestampTzGetDatum(now)});
+	repair_stretch(&first_look, now - 10 * USECS_PER_SEC, now);
+	repair_stretch(&second_look, now - 15 * USECS_PER_MINUTE, now);
 }
 
 /* One row of the trigger, by column number */
@@ -279,38 +328,64 @@ addresses_of(Row *row, const char *first, const char *second)
 }
 
 /*
- * Set the copy to what omnimsg.consents says of the addresses; before that, record
- * a value that an INSERT brought as a request.
+ * Record a value that an import brought.  One that says what the last import said of the
+ * address is none: a nightly upsert would add a request a night, and undo what
+ * the person asked for since.
  */
 static void
-take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, bool record)
+record_import(Datum organization_id, Datum account_id, const char *channel, OmColumn *addresses,
+			  bool consents)
+{
+	OmRequest **requests = palloc(sizeof(OmRequest *) * Max(addresses->count, 1));
+	const char *request_type = consents ? "opt_in" : "opt_out";
+	TimestampTz now = GetCurrentTimestamp();
+	OmAudit    *audit;
+	int			count = 0;
+
+	for (int i = 0; i < addresses->count; i++)
+	{
+		OmRequest  *request;
+
+		if (om_db_run(&last_import, (Datum[]) {organization_id, CStringGetTextDatum(channel),
+					  addresses->values[i]}) > 0 &&
+			strcmp(om_field_text(0, 1), request_type) == 0)
+			continue;
+		request = palloc0(sizeof(OmRequest));
+		request->organization_id = *DatumGetUUIDP(organization_id);
+		request->channel = channel;
+		request->address = TextDatumGetCString(addresses->values[i]);
+		request->account_id = DatumGetUUIDP(account_id);
+		request->request_type = request_type;
+		request->scope = "all";
+		request->source = "import";
+		request->occurred_at = now;
+		requests[count++] = request;
+	}
+	if (count == 0)
+		return;
+
+	om_consent_record(requests, count, now, 0);
+	audit = om_audit_begin(now, psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false)));
+	for (int i = 0; i < count; i++)
+		om_audit_add(audit, &requests[i]->organization_id, "CONSENT_RECORDED", "opt_out_request",
+					 &requests[i]->id,
+					 om_audit_json("opted_out", requests[i]->was_opted_out ? "yes" : "no", NULL),
+					 om_audit_json("channel", channel, "request_type", request_type, "source", "import",
+								   "decides", requests[i]->decides ? "yes" : "no", NULL));
+	om_audit_write(audit);
+}
+
+/* Set the copy to what omnimsg.consents says of the addresses, after what an INSERT brought */
+static void
+take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, bool inserted)
 {
 	int			column = column_of(row->desc, name);
 	Datum		organization_id = row->values[column_of(row->desc, "organization_id")];
 	bool		isnull = true;
 
-	if (record && !row->nulls[column])
-	{
-		OmRequest **requests = palloc(sizeof(OmRequest *) * Max(addresses->count, 1));
-		TimestampTz now = GetCurrentTimestamp();
-
-		for (int i = 0; i < addresses->count; i++)
-		{
-			OmRequest  *request = palloc0(sizeof(OmRequest));
-
-			request->organization_id = *DatumGetUUIDP(organization_id);
-			request->channel = channel;
-			request->address = TextDatumGetCString(addresses->values[i]);
-			request->account_id = DatumGetUUIDP(row->values[column_of(row->desc, "id")]);
-			request->request_type = DatumGetBool(row->values[column]) ? "opt_in" : "opt_out";
-			request->scope = "all";
-			request->source = "import";
-			request->occurred_at = now;
-			requests[i] = request;
-		}
-		om_consent_record(requests, addresses->count, now, 0);
-	}
-
+	if (inserted && !row->nulls[column])
+		record_import(organization_id, row->values[column_of(row->desc, "id")], channel, addresses,
+					  DatumGetBool(row->values[column]));
 	if (addresses->count > 0)
 	{
 		om_db_run(&consent_of_addresses, (Datum[]) {organization_id,
@@ -344,6 +419,15 @@ refuse_direct_write(Row *row, HeapTuple old, const char *name)
 				 errhint("Record a request with omnimsg_record_consent().")));
 }
 
+/* A restore runs as the owner of the table or as superuser; for others the setting changes nothing */
+static bool
+may_restore(Relation relation)
+{
+	Oid			user = GetOuterUserId();
+
+	return superuser_arg(user) || has_privs_of_role(user, relation->rd_rel->relowner);
+}
+
 /* The region that the organization's national numbers are read in */
 static const char *
 region_of(Datum organization_id)
@@ -367,8 +451,6 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 	HeapTuple	result;
 	Row			row;
 	const char *region;
-	Oid			user;
-	int			security;
 	MemoryContext context = CurrentMemoryContext;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
@@ -376,6 +458,13 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("omnimsg.account_trigger() must be called BEFORE, FOR EACH ROW")));
+
+	/* It trusts the columns and runs with the rights of its owner: on this table only */
+	if (RelationGetRelid(data->tg_relation) !=
+		get_relname_relid("collection_accounts", get_namespace_oid("omnimsg", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("omnimsg.account_trigger() is for omnimsg.collection_accounts only")));
 	inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
 	tuple = inserted ? data->tg_trigtuple : data->tg_newtuple;
 
@@ -384,7 +473,7 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 	 * does.  A restore brings back what was; to record it once more as an import would
 	 * change it.
 	 */
-	if (copying_consent || !row_security)
+	if (copying_consent || (!row_security && may_restore(data->tg_relation)))
 		return PointerGetDatum(tuple);
 
 	row.desc = RelationGetDescr(data->tg_relation);
@@ -399,10 +488,6 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 		refuse_direct_write(&row, data->tg_trigtuple, "email_consent");
 	}
 
-	/* What the person who loads accounts may not read and write, their owner may */
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(data->tg_relation->rd_rel->relowner,
-						   security | SECURITY_LOCAL_USERID_CHANGE);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
@@ -418,6 +503,5 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 	result = heap_form_tuple(row.desc, row.values, row.nulls);
 	SPI_finish();
-	SetUserIdAndSecContext(user, security);
 	return PointerGetDatum(result);
 }

@@ -19,8 +19,8 @@ extern void om_account_copy_consent(OmColumn *organization_ids, OmColumn *addres
 /*
  * Do what was passed over, and mend the copies on accounts that were being imported while a consent
  * changed.  Called by the worker within each minute, in a transaction with SPI
- * connected.  Returns the number of accounts changed.
+ * connected.
  */
-extern int64 om_account_repair(TimestampTz now);
+extern void om_account_repair(TimestampTz now);
 
 #endif							/* OM_ACCOUNT_H */

@@ -36,8 +36,9 @@
 #include "consent.h"
 #include "shmem.h"
 
-/* How long a single address is waited for, when one of several is locked */
+/* How long a single address is waited for, when one of several is locked, and all of them */
 #define PATIENCE_ALONE_MS	5
+#define PATIENCE_ALONE_ALL_MS	200
 
 /* How many deferred addresses the worker takes at once */
 #define DEFERRED_LIMIT	100
@@ -315,13 +316,16 @@ static int
 fold_or_defer(OmRequest **requests, int count, TimestampTz now, int patience_ms)
 {
 	int			deferred = 0;
+	TimestampTz until;
 
 	if (try_fold(requests, count, now, patience_ms))
 		return 0;
+	until = GetCurrentTimestamp() + PATIENCE_ALONE_ALL_MS * 1000;
 	for (int i = 0; i < count; i++)
 	{
 		requests[i]->was_opted_out = requests[i]->decides = requests[i]->provider_blocked = false;
-		requests[i]->deferred = !try_fold(&requests[i], 1, now, PATIENCE_ALONE_MS);
+		requests[i]->deferred = GetCurrentTimestamp() >= until ||
+			!try_fold(&requests[i], 1, now, PATIENCE_ALONE_MS);
 		deferred += requests[i]->deferred;
 	}
 	defer(requests, count);

@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -46,7 +47,6 @@
 #define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
-#define PENDING_LIMIT	1000
 #define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
@@ -66,6 +66,7 @@ static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
+static TimestampTz maintain_at = 0;
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
 void
@@ -140,8 +141,8 @@ maintain(const char *schema)
 }
 
 /*
- * Is the extension there?  The first time that it is, its partitions are made.  Runs in a
- * transaction of its own.
+ * Is the extension there?  If so, its partitions are made, now and hourly.  Runs in a transaction of
+ * its own.
  */
 static bool
 look_for_extension(void)
@@ -155,7 +156,12 @@ look_for_extension(void)
 	if (found && !extension_seen)
 	{
 		ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
-		extension_seen = true;	/* even if maintenance fails: it is tried hourly by pg_cron */
+		extension_seen = true;
+		maintain_at = 0;
+	}
+	if (found && GetCurrentTimestamp() >= maintain_at)
+	{
+		maintain_at = GetCurrentTimestamp() + USECS_PER_HOUR;	/* even if it fails */
 		maintain(schema);
 	}
 	else if (!found && extension_seen)
@@ -199,10 +205,10 @@ forget_full_buckets(TimestampTz now)
 /*
  * Divide the free slots among the organizations that have something to send, as far as
  * their tokens go, one at a time around, so that none waits behind a large one.
- * Returns how many were given; *limited tells that tokens were the limit.
+ * Returns how many were given.
  */
 static int
-divide_slots(OmShare *shares, int count, int slots, TimestampTz now, bool *limited)
+divide_slots(OmShare *shares, int count, int slots, TimestampTz now)
 {
 	Bucket	  **bucket = palloc(sizeof(Bucket *) * Max(count, 1));
 	int			given = 0;
@@ -225,14 +231,18 @@ divide_slots(OmShare *shares, int count, int slots, TimestampTz now, bool *limit
 				progress = true;
 			}
 	}
-	*limited = count > 0 && given < slots;
 	return given;
 }
 
-/* What was given and not claimed, because there was less to send, goes back */
-static void
+/*
+ * What was given and not claimed, because there was less to send, goes back.  True when an
+ * organization has none left: there may be more of it to send before anything else happens.
+ */
+static bool
 return_tokens(const OmShare *shares, int count, OmItem **items, int nitems, TimestampTz now)
 {
+	bool		limited = false;
+
 	for (int i = 0; i < count; i++)
 	{
 		int			used = 0;
@@ -242,7 +252,10 @@ return_tokens(const OmShare *shares, int count, OmItem **items, int nitems, Time
 			used += memcmp(&items[j]->organization_id, &shares[i].organization_id,
 						   sizeof(pg_uuid_t)) == 0;
 		bucket->tokens = Min(bucket->tokens + shares[i].count - used, om_rate_limit);
+		if (bucket->tokens < 1.0)
+			limited = true;
 	}
+	return limited;
 }
 
 static void
@@ -340,7 +353,7 @@ claim_and_send(void)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = 0;
 	OmShare    *shares;
-	OmItem	  **items;
+	OmItem	  **items = NULL;
 	pg_uuid_t	token;
 	int			count;
 	int			nitems = 0;
@@ -362,7 +375,7 @@ claim_and_send(void)
 		shares = kept;
 		MemoryContextSwitchTo(before);
 		om_uuid7(&token);
-		if (divide_slots(shares, count, slots, now, &limited) > 0)
+		if (divide_slots(shares, count, slots, now) > 0)
 			claimed = om_outbox_claim(shares, count, &token, now, now + lease_ms() * 1000);
 	}
 	end_transaction();
@@ -379,8 +392,9 @@ claim_and_send(void)
 		url = om_telnyx_url();
 		for (int i = 0; i < nitems; i++)
 			send_item(items[i], url);
-		return_tokens(shares, count, items, nitems, now);
 	}
+	if (count > 0)
+		limited = return_tokens(shares, count, items, nitems, now);
 
 	if (claimed > 0 && !limited)
 		return 0;
@@ -419,21 +433,60 @@ collect_answers(void)
 	}
 }
 
-/* Record what is finished, in one transaction.  If that fails all of it is tried again. */
+static void
+forget_first(int count)
+{
+	for (int i = 0; i < count; i++)
+		MemoryContextDelete(finished[i]->context);
+	nfinished -= count;
+	memmove(finished, finished + count, sizeof(OmItem *) * nfinished);
+}
+
+/*
+ * The last attempt to record failed: maybe because of one item.  The first one goes to the
+ * end, or is given up when its lease is over, because then nobody may record it any more.
+ */
+static void
+step_aside(void)
+{
+	OmItem	   *item = finished[0];
+
+	memmove(finished, finished + 1, sizeof(OmItem *) * (nfinished - 1));
+	finished[--nfinished] = item;
+	if (GetCurrentTimestamp() < item->leased_until)
+		nfinished++;
+	else
+	{
+		ereport(WARNING,
+				(errmsg("omnimsg dispatcher: an answer (%s) could not be recorded before its lease ended",
+						om_answer_class_name(item->result))));
+		MemoryContextDelete(item->context);
+	}
+}
+
+/* Record what is finished, in one transaction; after a failure one at a time */
 static void
 record_finished(void)
 {
-	int			sent = 0;
+	static bool failing = false;
+	OmColumn   *sent_ids;
+	int			count;
 	int			failed = 0;
 	int			unknown = 0;
 
+	if (failing && nfinished > 0)
+		step_aside();
 	if (nfinished == 0)
 		return;
+	count = failing ? 1 : nfinished;
+	failing = true;				/* unless it comes back */
 	begin_transaction("omnimsg: record");
-	om_outbox_record(finished, nfinished, GetCurrentTimestamp());
+	om_outbox_record(finished, count, GetCurrentTimestamp());
 	end_transaction();
+	failing = false;
 
-	for (int i = 0; i < nfinished; i++)
+	sent_ids = om_column(TEXTOID, count);
+	for (int i = 0; i < count; i++)
 	{
 		OmAnswerClass result = finished[i]->result;
 
@@ -441,19 +494,19 @@ record_finished(void)
 			ereport(WARNING,
 					(errmsg("omnimsg dispatcher: the lease of an item ended before its answer (%s) was recorded",
 							om_answer_class_name(result))));
-		sent += result == OM_ANSWER_ACCEPTED;
-		failed += result == OM_ANSWER_REFUSED || result == OM_ANSWER_BLOCKED;
+		if (result == OM_ANSWER_ACCEPTED)
+			om_column_add_text(sent_ids, finished[i]->external_id);
+		failed += result == OM_ANSWER_REFUSED;
 		unknown += result == OM_ANSWER_UNKNOWN;
-		MemoryContextDelete(finished[i]->context);
 	}
-	nfinished = 0;
-	om_shmem_worker_counted(sent, failed, unknown);
+	forget_first(count);
+	om_shmem_worker_counted(sent_ids->count, failed, unknown);
 
 	/* The provider may have told more of them before their ids were known here */
-	if (sent > 0)
+	if (sent_ids->count > 0)
 	{
 		begin_transaction("omnimsg: apply what waited");
-		om_ingest_pending(PENDING_LIMIT);
+		om_ingest_pending_of(sent_ids);
 		end_transaction();
 	}
 }
@@ -476,6 +529,9 @@ fold_deferred(TimestampTz now)
 static void
 keep_house(TimestampTz now)
 {
+	static TimestampTz looked_at_all = 0;
+	bool		all;
+
 	begin_transaction("omnimsg: recover");
 	om_outbox_recover(now);
 	om_outbox_expire(now);
@@ -483,9 +539,14 @@ keep_house(TimestampTz now)
 	begin_transaction("omnimsg: repair accounts");
 	om_account_repair(now);
 	end_transaction();
+
+	/* What a lost round left behind: of the last minutes each time, all of it once an hour */
+	all = now < looked_at_all || now - looked_at_all > USECS_PER_HOUR;
 	begin_transaction("omnimsg: apply what waited");
-	om_ingest_pending(PENDING_LIMIT);
+	om_ingest_pending_since(all ? now - USECS_PER_DAY : now - 10 * USECS_PER_MINUTE);
 	end_transaction();
+	if (all)
+		looked_at_all = now;
 	forget_full_buckets(now);
 }
 

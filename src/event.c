@@ -148,13 +148,13 @@ body_hash(const OmDelivery *delivery)
 static char *
 dedupe_key(const OmEvent *event)
 {
+	if (event->delivery->dedupe_key)
+		return event->delivery->dedupe_key;
 	if (event->event_type && strcmp(event->event_type, "message.received") == 0 &&
 		event->external_id && *event->external_id)
 		return psprintf("received:%s", event->external_id);
 	if (event->event_id && *event->event_id)
 		return event->event_id;
-	if (event->delivery->delivery_id)
-		return event->delivery->delivery_id;
 	return body_hash(event->delivery);
 }
 
@@ -177,6 +177,7 @@ read_intent(OmEvent *event)
 	{
 		intent->label = OM_INTENT_OPT_OUT;
 		intent->rule = "provider:stop";
+		intent->span_start = intent->span_end = 0;	/* not by our words */
 	}
 	else if (pg_strcasecmp(flag, "START") == 0 && intent->label == OM_INTENT_NONE)
 	{

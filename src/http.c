@@ -92,12 +92,11 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 		event.events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		event.events |= EPOLLOUT;
-	if (known == NULL)
-	{
-		curl_multi_assign(multi, fd, &epoll_fd);
-		return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
-	}
-	return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : -1;
+
+	/* A number may come back for another socket before libcurl says that the old one is gone */
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 || errno != ENOENT)
+		return 0;
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
 }
 
 static int

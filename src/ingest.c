@@ -32,24 +32,36 @@ OM_SQL_FUNCTION(omnimsg_ingest);
 OM_SQL_FUNCTION(omnimsg_ingest_batch);
 
 /*
- * The message may be of any organization that shares a number with the one the event was
- * routed to.
+ * Events that wait, and whose message is there now.  It may be of any organization that
+ * shares a number with the one the event was routed to.  The waiting ones are found first
+ * and by themselves: there may be many that are not of ours and wait in vain.
  */
-static OmStatement find_pending = {
-	"SELECT e.provider, e.raw, e.signature, e.key_id, e.signed_at, e.dedupe_key\n"
-	"  FROM omnimsg.events e\n"
-	" WHERE e.outcome = 'pending'\n"
-	"   AND EXISTS (\n"
-	"         SELECT 1 FROM omnimsg.inbound_phone_numbers ours\n"
-	"           JOIN omnimsg.inbound_phone_numbers n ON n.phone_number = ours.phone_number\n"
-	"           JOIN omnimsg.messages m\n"
-	"             ON m.organization_id = n.organization_id\n"
-	"            AND m.external_message_id = e.external_message_id AND m.direction = 'outbound'\n"
-	"          WHERE ours.organization_id = e.organization_id)\n"
-	" ORDER BY e.provider, e.dedupe_key\n"
-	" LIMIT $1\n"
-	"   FOR UPDATE OF e SKIP LOCKED",
-	1, {INT8OID}, NULL
+#define FIND_PENDING(condition) \
+	"WITH waiting AS MATERIALIZED (\n" \
+	"  SELECT e.provider, e.dedupe_key, e.organization_id, e.external_message_id\n" \
+	"    FROM omnimsg.events e WHERE e.outcome = 'pending' AND " condition "),\n" \
+	"found AS MATERIALIZED (\n" \
+	"  SELECT p.provider, p.dedupe_key FROM waiting p\n" \
+	"   WHERE EXISTS (\n" \
+	"           SELECT 1 FROM omnimsg.inbound_phone_numbers ours\n" \
+	"             JOIN omnimsg.inbound_phone_numbers n ON n.phone_number = ours.phone_number\n" \
+	"             JOIN omnimsg.messages m\n" \
+	"               ON m.organization_id = n.organization_id\n" \
+	"              AND m.external_message_id = p.external_message_id AND m.direction = 'outbound'\n" \
+	"            WHERE ours.organization_id = p.organization_id)\n" \
+	"   LIMIT 1000)\n" \
+	"SELECT e.provider, e.raw, e.signature, e.key_id, e.signed_at, e.dedupe_key\n" \
+	"  FROM found f JOIN omnimsg.events e ON e.provider = f.provider AND e.dedupe_key = f.dedupe_key\n" \
+	" WHERE e.outcome = 'pending'\n" \
+	" ORDER BY e.provider, e.dedupe_key\n" \
+	"   FOR UPDATE OF e SKIP LOCKED"
+
+static OmStatement find_pending_of = {
+	FIND_PENDING("e.external_message_id = ANY ($1)"), 1, {TEXTARRAYOID}, NULL
+};
+
+static OmStatement find_pending_since = {
+	FIND_PENDING("e.received_at >= $1"), 1, {TIMESTAMPTZOID}, NULL
 };
 
 /*
@@ -226,6 +238,63 @@ put_results(OmBatch *batch, ReturnSetInfo *out)
 	}
 }
 
+/* Deliveries in the order of the keys of their events, which is the order of the locks */
+static int
+compare_deliveries(const void *a, const void *b)
+{
+	const OmEvent *left = *(OmEvent *const *) a;
+	const OmEvent *right = *(OmEvent *const *) b;
+	int			result = strcmp(left->delivery->provider, right->delivery->provider);
+
+	return result != 0 ? result : strcmp(left->dedupe_key, right->dedupe_key);
+}
+
+/*
+ * Each delivery by itself, after all of them together failed.  One that fails by itself is
+ * tried twice: what it met may have been somebody attaching a partition, and
+ * a dead letter is for what fails whenever it is tried.
+ */
+static void
+apply_alone(OmBatch *together, OmBatch *alone)
+{
+	OmEvent   **first = palloc(sizeof(OmEvent *) * together->ndeliveries);
+
+	together->nevents = 0;
+	om_event_read(together);
+	for (int e = together->nevents - 1; e >= 0; e--)
+		first[together->events[e]->delivery->ordinal - 1] = together->events[e];
+	qsort(first, together->ndeliveries, sizeof(OmEvent *), compare_deliveries);
+
+	for (int i = 0; i < together->ndeliveries; i++)
+	{
+		OmDelivery *delivery = first[i]->delivery;
+		OmBatch    *batch = &alone[delivery->ordinal - 1];
+		ErrorData  *error = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		batch->now = together->now;
+		batch->again = together->again;
+		batch->deliveries = palloc(sizeof(OmDelivery *));
+		batch->deliveries[0] = delivery;
+		batch->ndeliveries = 1;
+		for (int tries = 0; tries < 2; tries++)
+			if ((error = try_apply(batch)) == NULL)
+				break;
+		if (error != NULL)
+			bury(batch, error);
+	}
+}
+
+static int
+count_applied(const OmBatch *batch)
+{
+	int			applied = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+		applied += batch->events[i]->outcome == OM_APPLIED;
+	return applied;
+}
+
 /* Apply all deliveries; results go to out, which may be NULL.  Returns how many were applied. */
 static int
 ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
@@ -234,7 +303,6 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	OmBatch		batch = {0};
-	ErrorData  *error;
 	int			applied = 0;
 
 	batch.now = GetCurrentTimestamp();
@@ -244,29 +312,22 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 	for (int i = 0; i < count; i++)
 		batch.deliveries[i] = &deliveries[i];
 
-	error = count == 0 ? NULL : try_apply(&batch);
-	if (error == NULL)
+	if (count > 0 && try_apply(&batch) == NULL)
 	{
 		put_results(&batch, out);
-		for (int i = 0; i < batch.nevents; i++)
-			applied += batch.events[i]->outcome == OM_APPLIED;
+		applied = count_applied(&batch);
 	}
-	else
+	else if (count > 0)
+	{
+		OmBatch    *alone = palloc0(sizeof(OmBatch) * count);
+
+		apply_alone(&batch, alone);
 		for (int i = 0; i < count; i++)
 		{
-			OmDelivery *alone = &deliveries[i];
-
-			CHECK_FOR_INTERRUPTS();
-			batch.deliveries = &alone;
-			batch.ndeliveries = 1;
-			if (count > 1)
-				error = try_apply(&batch);
-			if (error != NULL)
-				bury(&batch, error);
-			put_results(&batch, out);
-			for (int e = 0; e < batch.nevents; e++)
-				applied += batch.events[e]->outcome == OM_APPLIED;
+			put_results(&alone[i], out);
+			applied += count_applied(&alone[i]);
 		}
+	}
 
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
@@ -299,6 +360,7 @@ fill_delivery(OmDelivery *delivery, int ordinal, Datum provider, Datum body,
 	bytea	   *bytes = DatumGetByteaPP(body);
 	char	   *signed_at;
 
+	/* The fourth, the provider's name for the delivery, is for providers whose bodies lack an id */
 	delivery->ordinal = ordinal;
 	delivery->provider = TextDatumGetCString(provider);
 	delivery->body = VARDATA_ANY(bytes);
@@ -307,9 +369,7 @@ fill_delivery(OmDelivery *delivery, int ordinal, Datum provider, Datum body,
 	signed_at = text_or_null(optional[1], isnull[1]);
 	delivery->signed_at = signed_time(signed_at);
 	delivery->key_id = text_or_null(optional[2], isnull[2]);
-	delivery->delivery_id = text_or_null(optional[3], isnull[3]);
-	if (delivery->delivery_id && strlen(delivery->delivery_id) > OM_MAX_ID)
-		delivery->delivery_id = NULL;
+	delivery->dedupe_key = NULL;
 }
 
 static void
@@ -422,10 +482,10 @@ omnimsg_ingest_batch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-int
-om_ingest_pending(int limit)
+/* What a query for pending events returned, through the same steps again */
+static int
+ingest_again(uint64 rows)
 {
-	uint64		rows = om_db_run(&find_pending, (Datum[]) {Int64GetDatum(limit)});
 	OmDelivery *deliveries = palloc0(sizeof(OmDelivery) * Max(rows, 1));
 
 	for (uint64 row = 0; row < rows; row++)
@@ -442,7 +502,21 @@ om_ingest_pending(int limit)
 		delivery->signature = om_field_text(row, 3);
 		delivery->key_id = om_field_text(row, 4);
 		delivery->signed_at = om_field_time(row, 5, &isnull);
-		delivery->delivery_id = om_field_text(row, 6);
+		delivery->dedupe_key = om_field_text(row, 6);
 	}
 	return ingest(deliveries, rows, true, NULL);
+}
+
+int
+om_ingest_pending_of(OmColumn *external_ids)
+{
+	if (external_ids->count == 0)
+		return 0;
+	return ingest_again(om_db_run(&find_pending_of, (Datum[]) {om_column_array(external_ids)}));
+}
+
+int
+om_ingest_pending_since(TimestampTz since)
+{
+	return ingest_again(om_db_run(&find_pending_since, (Datum[]) {TimestampTzGetDatum(since)}));
 }

@@ -46,7 +46,7 @@ typedef struct OmDelivery
 	int			length;
 	char	   *signature;		/* or NULL */
 	char	   *key_id;			/* or NULL */
-	char	   *delivery_id;	/* or NULL */
+	char	   *dedupe_key;		/* of one that is in the journal already, else NULL */
 	TimestampTz signed_at;		/* 0 when not given */
 } OmDelivery;
 
@@ -170,9 +170,11 @@ extern void om_telnyx_read(OmBatch *batch, OmDelivery *delivery);
 
 /*
  * ingest.c: apply the status events that waited for messages which are there now.  Called
- * by the worker, in a READ COMMITTED transaction with SPI connected, after it recorded ids
- * and at each poll.  At most limit events; returns how many were applied.
+ * by the worker, in a READ COMMITTED transaction with SPI connected: after it recorded
+ * ids, for these (a column of text), and now and then for what was received since a time.  At most 1000
+ * events; returns how many were applied.
  */
-extern int	om_ingest_pending(int limit);
+extern int	om_ingest_pending_of(OmColumn *external_ids);
+extern int	om_ingest_pending_since(TimestampTz since);
 
 #endif							/* OM_INGEST_H */

@@ -440,8 +440,10 @@ change_by_result(Changes *changes, const OmItem *item, TimestampTz now)
 		case OM_ANSWER_ACCEPTED:
 			change_item(changes, item, "sent", NULL, 0);
 			break;
-		case OM_ANSWER_REFUSED:
 		case OM_ANSWER_BLOCKED:
+			change_item(changes, item, "suppressed", item->error_text, 0);
+			break;
+		case OM_ANSWER_REFUSED:
 			change_item(changes, item, "failed", item->error_text, 0);
 			break;
 		case OM_ANSWER_UNKNOWN:

@@ -227,6 +227,14 @@ read_small_int(const char *text)
 	return value;
 }
 
+/* A count that can stand in JSON as it is: no sign, no zero before other digits */
+static bool
+is_json_count(const char *text)
+{
+	return text != NULL && strlen(text) <= 12 && *text != '\0' &&
+		strspn(text, "0123456789") == strlen(text) && (text[0] != '0' || text[1] == '\0');
+}
+
 /* Media as JSON of our own, so that what jsonb reads is bounded and of one shape */
 static char *
 media_json(const Fields *fields)
@@ -251,7 +259,7 @@ media_json(const Fields *fields)
 			appendStringInfoString(&json, ",\"content_type\":");
 			escape_json(&json, media->content_type);
 		}
-		if (read_decimal(media->size))
+		if (is_json_count(media->size))
 			appendStringInfo(&json, ",\"size\":%s", media->size);
 		if (media->sha256)
 		{

@@ -360,7 +360,9 @@ queue_replies(OmBatch *batch, Reply *replies, int count)
 		om_column_add_uuid(m[8], &event->message_id);
 		om_column_add_uuid(outbox_ids, &ids[1]);
 		om_column_add_text(kinds, replies[i].trigger->kind);
-		om_column_add_time(expires_at, event->occurred_at + OM_CONFIRMATION_SECONDS * USECS_PER_SEC);
+		/* The provider's clock may be ahead of ours; five minutes from receipt are the limit */
+		om_column_add_time(expires_at, Min(event->occurred_at, batch->now) +
+						   OM_CONFIRMATION_SECONDS * USECS_PER_SEC);
 		om_column_add_uuid(request_ids, event->request ? &event->request->id : NULL);
 
 		event->reply = OM_REPLY_QUEUED;

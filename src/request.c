@@ -127,6 +127,17 @@ add_block(Requests *requests, OmEvent *event)
 	request->occurred_at = event->message_created_at;
 }
 
+/* Two events of one batch may tell of the same block */
+static bool
+has_block(const Requests *requests, const OmEvent *event)
+{
+	for (int i = 0; i < requests->count; i++)
+		if (requests->events[i]->kind == OM_EVENT_STATUS &&
+			memcmp(&requests->events[i]->message_id, &event->message_id, sizeof(pg_uuid_t)) == 0)
+			return true;
+	return false;
+}
+
 static void
 audit_request(OmBatch *batch, OmEvent *event, OmRequest *request)
 {
@@ -169,7 +180,8 @@ om_consent(OmBatch *batch)
 			add_received(&requests, event);
 		else if (event->kind == OM_EVENT_STATUS && event->status &&
 				 strcmp(event->status, "blocked") == 0 && event->message_peer &&
-				 strcmp(event->message_status, "blocked") != 0)
+				 strcmp(event->message_status, "blocked") != 0 &&
+				 !has_block(&requests, event))
 			add_block(&requests, event);
 	}
 

@@ -71,8 +71,8 @@ INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome, raw, ext
 	('telnyx', 'not so old', now() - interval '399 days', 'applied', NULL, NULL),
 	('telnyx', 'evidence', now() - interval '401 days', 'applied', 'x', NULL),
 	('telnyx', 'dead', now() - interval '401 days', 'dead', 'x', NULL),
-	('telnyx', 'waiting', now() - interval '6 days', 'pending', 'x', 'a'),
-	('telnyx', 'waited', now() - interval '8 days', 'pending', 'x', 'b');
+	('telnyx', 'waiting', now() - interval '23 hours', 'pending', 'x', 'a'),
+	('telnyx', 'waited', now() - interval '25 hours', 'pending', 'x', 'b');
 SELECT * FROM omnimsg_maintain();
 SELECT dedupe_key, outcome, reason, raw IS NOT NULL AS has_bytes FROM omnimsg.events
  WHERE dedupe_key !~ '^received|^event' ORDER BY 1;
