@@ -90,3 +90,8 @@ SELECT outcome, event_type, reason FROM omnimsg_ingest('nobody', pg_temp.receive
 SELECT outcome FROM omnimsg_ingest('telnyx', pg_temp.received('headers', 'hi'), repeat('s', 100000), '99999999999999999999', repeat('k', 1000), repeat('d', 100000));
 SELECT provider, dedupe_key ~ '^received:message-(other|headers)$|^[0-9a-f]{64}$' AS key, outcome, signed_at IS NULL AS no_time
   FROM omnimsg.events WHERE provider = 'nobody' OR dedupe_key = 'received:message-headers' ORDER BY 1;
+
+-- a size that is no number of JSON does not cost the message
+SELECT outcome, intent FROM omnimsg_ingest('telnyx', pg_temp.received('size', 'STOP', more =>
+	'{"media": [{"url": "https://media.example/1", "size": "0012"}, {"url": "https://media.example/2", "size": 12}]}'));
+SELECT media FROM omnimsg.messages WHERE external_message_id LIKE '%size%';

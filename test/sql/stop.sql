@@ -124,3 +124,8 @@ SELECT to_number, message_body FROM omnimsg.messages WHERE direction = 'outbound
 -- the laws of the tables: never two confirmations of one request, never one for a request that is none
 SELECT count(*) AS doubled FROM (SELECT FROM omnimsg.outbox WHERE request_id IS NOT NULL GROUP BY request_id HAVING count(*) > 1) d;
 SELECT count(*) AS telltale FROM omnimsg.audit_logs l WHERE l::text ~ '5555550|STOP|PARAR';
+
+-- a provider's clock that is ahead does not stretch the five minutes
+SELECT outcome, reply FROM omnimsg_ingest('telnyx', pg_temp.received('ahead', 'STOP', now() + interval '290 seconds', '+15555550188'));
+SELECT expires_at <= now() + interval '300 seconds' AS in_time FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
+ WHERE m.to_number = '+15555550188';
