@@ -270,6 +270,14 @@ sub _until
 	return 1;
 }
 
+# wait_until(SUB, TIMEOUT): whether it comes to return something true
+sub wait_until
+{
+	my ($self, $condition, $timeout) = @_;
+
+	return $self->_until($condition, $timeout // 30);
+}
+
 # poll(QUERY, EXPECTED, TIMEOUT): whether the query comes to give the expected text; says what it
 # gave instead.  A server that is just starting again is waited for, too.
 sub poll
@@ -373,8 +381,83 @@ sub behave_well
 	return;
 }
 
-# raw(BYTES, url =>, timeout =>): sends exactly these bytes to the relay and returns what comes
-# until it closes: raw, status, body, seconds
+# public_key(FILE): the public key, in base64, of the key in that file, which is made when there is
+# none; without FILE, the one of the instance
+sub public_key
+{
+	my ($self, $file) = @_;
+
+	$file //= $self->env('OMNIMSG_SIGNING_KEY_FILE');
+	my ($status, $out, $err) = $self->_run($self->simulator, -e $file ? 'public-key' : 'keygen', '--key-file', $file);
+	$status == 0 or die $err;
+	chomp $out;
+	return $out;
+}
+
+# signed(from =>, to =>, text =>, ...): a request as send() would make it, caught in the relay's
+# place instead of delivered: body, timestamp, signature
+sub signed
+{
+	my ($self, %options) = @_;
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "listen: $!";
+	my $settings = { %{ $self->{settings} } };
+	my $pid = fork // die "fork: $!";
+
+	if ($pid == 0)
+	{
+		# both sides wait for each other, so the sending one is a process of its own
+		$self->{settings} = { %$settings, OMNIMSG_RELAY_URL => 'http://127.0.0.1:' . $listener->sockport };
+		my $sent = eval { $self->send(attempts => 1, %options) };
+		POSIX::_exit($sent && $sent->{exit} == 0 ? 0 : 1);
+	}
+	my ($head, $body) = ('', '');
+	eval {
+		local $SIG{ALRM} = sub { die "the simulator sent nothing\n" };
+		alarm 20;
+		my $peer = $listener->accept or die "accept: $!";
+		while (defined(my $line = readline $peer))
+		{
+			last if $line =~ /\A\r?\n\z/;
+			$head .= $line;
+		}
+		my ($length) = $head =~ /^content-length: *(\d+)/im;
+		read $peer, $body, $length;
+		print {$peer} "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+		close $peer;
+		alarm 0;
+		1;
+	} or die $@;
+	waitpid $pid, 0;
+	my ($timestamp) = $head =~ /^telnyx-timestamp: *(\S+)/im;
+	my ($signature) = $head =~ /^telnyx-signature-ed25519: *(\S+)/im;
+	return { body => $body, timestamp => $timestamp, signature => $signature };
+}
+
+# deliver(SIGNED, body =>, timestamp =>, signature =>, more => [headers], url =>): posts what
+# signed() gave, with these changes; undef leaves a header out.  Returns as request() does.
+sub deliver
+{
+	my ($self, $signed, %changes) = @_;
+	my %sent = (%$signed, %changes);
+	my @headers = ('Content-Type: application/json', @{ $sent{more} || [] });
+
+	push @headers, "telnyx-timestamp: $sent{timestamp}" if defined $sent{timestamp};
+	push @headers, "telnyx-signature-ed25519: $sent{signature}" if defined $sent{signature};
+	return $self->request(POST => '/webhooks/telnyx', body => $sent{body}, headers => \@headers,
+		$sent{url} ? (url => $sent{url}) : ());
+}
+
+# relay(NAME => value, ...): a second relay beside the instance's own, with these variables of
+# its environment (without OMNIMSG_RELAY_); see Omnimsg::Relay
+sub relay
+{
+	my ($self, %variables) = @_;
+
+	return Omnimsg::Relay->new($self, "$top/build/omnimsg-relay", %variables);
+}
+
+# raw(BYTES, url =>, timeout =>, end => 1): sends exactly these bytes to the relay, with end
+# nothing after them, and returns what comes until it closes: raw, status, body, seconds
 sub raw
 {
 	my ($self, $bytes, %options) = @_;
@@ -387,6 +470,7 @@ sub raw
 	{
 		local $SIG{PIPE} = 'IGNORE';
 		print {$socket} $bytes;
+		shutdown $socket, 1 if $options{end};
 	}
 	eval {
 		local $SIG{ALRM} = sub { die "timeout\n" };
@@ -432,6 +516,89 @@ END
 		diag($@) if $@;
 	}
 	$? = $status;
+}
+
+package Omnimsg::Relay;
+
+use strict;
+use warnings;
+
+sub new
+{
+	my ($class, $node, $program, %variables) = @_;
+	my $self = bless { node => $node, log => $node->dir . '/relay-' . ++$node->{relays} . '.log' }, $class;
+	my %env = (
+		LISTEN => '127.0.0.1:0',
+		DATABASE => 'host=' . $node->env('PGHOST') . ' port=' . $node->env('PGPORT') .
+			' dbname=omnimsg user=omnimsg_relay',
+		%variables,
+	);
+
+	$self->{pid} = fork // die "fork: $!";
+	if ($self->{pid} == 0)
+	{
+		delete @ENV{ grep { /^OMNIMSG_RELAY_/ } keys %ENV };
+		$ENV{"OMNIMSG_RELAY_$_"} = $env{$_} for keys %env;
+		open STDERR, '>', $self->{log} or POSIX::_exit(126);
+		exec {$program} $program or POSIX::_exit(127);
+	}
+	return $self;
+}
+
+# the lines of its log, as hashes
+sub log
+{
+	my ($self) = @_;
+
+	open my $handle, '<', $self->{log} or return;
+	return map { JSON::PP::decode_json($_) } grep { /\n\z/ } readline $handle;
+}
+
+# where it listens; waits until it does
+sub url
+{
+	my ($self) = @_;
+	my $line;
+
+	$self->{url} //= $self->{node}->_until(sub {
+		($line) = grep { $_->{msg} eq 'listening' } $self->log;
+		return $line;
+	}, 20) ? "http://$line->{address}" : die "the relay does not listen\n";
+	return $self->{url};
+}
+
+sub signal
+{
+	my ($self, $signal) = @_;
+
+	kill $signal, $self->{pid};
+	return;
+}
+
+# its exit status, once it has ended by itself; undef when it does not
+sub ended
+{
+	my ($self) = @_;
+	my $status;
+
+	$self->{node}->_until(sub {
+		waitpid($self->{pid}, POSIX::WNOHANG()) == 0 and return 0;
+		$status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+		return 1;
+	}, 20) or return;
+	delete $self->{pid};
+	return $status;
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local $?;
+
+	return if !$self->{pid};
+	kill 'KILL', $self->{pid};
+	waitpid $self->{pid}, 0;
+	return;
 }
 
 package Omnimsg::Session;
