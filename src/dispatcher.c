@@ -47,6 +47,7 @@
 #define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
+#define RESTORE_PAUSE_MS	10000	/* for a dump to make its tables, after it made the extension */
 #define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
@@ -141,12 +142,15 @@ maintain(const char *schema)
 }
 
 /*
- * Is the extension there?  If so, its partitions are made, now and hourly.  Runs in a transaction of
- * its own.
+ * Is the extension there?  If so, its partitions are made, now and hourly.  Not at once where it has
+ * appeared while we look on, and not while nothing is to be sent: then a dump may be being
+ * restored, which brings its partitions with it and must not find ours.  Runs in a transaction of its
+ * own.
  */
 static bool
 look_for_extension(void)
 {
+	static bool appeared = false;	/* it was not there when the worker started */
 	char	   *schema;
 	bool		found;
 
@@ -157,9 +161,9 @@ look_for_extension(void)
 	{
 		ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
 		extension_seen = true;
-		maintain_at = 0;
+		maintain_at = appeared ? GetCurrentTimestamp() + RESTORE_PAUSE_MS * 1000 : 0;
 	}
-	if (found && GetCurrentTimestamp() >= maintain_at)
+	if (found && om_dispatch && GetCurrentTimestamp() >= maintain_at)
 	{
 		maintain_at = GetCurrentTimestamp() + USECS_PER_HOUR;	/* even if it fails */
 		maintain(schema);
@@ -169,6 +173,7 @@ look_for_extension(void)
 		ereport(LOG, (errmsg("omnimsg dispatcher: the extension is gone from database \"%s\"", om_database)));
 		extension_seen = false;
 	}
+	appeared = !found || appeared;
 	end_transaction();
 	return found;
 }

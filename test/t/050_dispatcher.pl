@@ -81,8 +81,7 @@ for my $answer (@answers)
 
 	# more than once, so that a second POST would meet it too; but for those that are to be sent again
 	my $times = $answer->[2] > 1 ? 1 : 9;
-	$node->behave($name . ($name =~ /:/ && $name ne '503:json' ? ',' : $name eq '503:json' ? ',' : ':')
-		. "to=$of{$name},times=$times");
+	$node->behave($name . ($name =~ /:/ ? ',' : ':') . "to=$of{$name},times=$times");
 }
 $node->queue($made, [map { $of{ $_->[0] } } @answers]);
 for my $answer (@answers)
@@ -137,7 +136,7 @@ my $blocked = number(31);
 
 $node->behave("40300:to=$blocked,times=1");
 $node->queue($made, [$blocked]);
-ok($node->poll(state($blocked), 'failed blocked'), '40300 with STOP: the text is blocked');
+ok($node->poll(state($blocked), 'suppressed blocked'), '40300 with STOP: the text is blocked');
 is($node->psql("SELECT request_type, our_address, scope FROM omnimsg.opt_out_requests
 	WHERE address = '$blocked' AND source = 'provider_block' AND channel = 'sms'"), "opt_out|$did|all",
 	'it is recorded as an opt-out that the provider knew of');
@@ -172,7 +171,7 @@ $node->kill_simulator;
 is(text($early, 'STOP'), 200, 'STOP is taken while the provider cannot be reached');
 ok($node->poll("SELECT o.attempts > 1 FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
 	WHERE m.to_number = '$early'", 't'), 'its confirmation is tried more than once');
-is($node->psql(state($early)) =~ s/^(leased|sending)/queued/r, 'queued queued', 'and stays queued');
+like($node->psql(state($early)), qr/^(queued|leased|sending) (queued|sending)$/, 'and waits on');
 $node->start;
 ok($node->poll(state($early), 'sent delivered'), 'once the provider is back it is delivered');
 is(posts($early), 1, 'once');
@@ -305,9 +304,9 @@ unlike($node->psql('SELECT detail FROM omnimsg_health()'), qr/\d{7}/, 'and masks
 # ---- the log ----
 
 open my $log, '<', $node->dir . '/log/postgres.log' or die "postgres.log: $!";
-my $lines = do { local $/; <$log> };
+my @lines = <$log>;
 
-unlike($lines, qr/KEY-of-the-simulator/, 'the key is not in the server\'s log');
-unlike($lines, qr/^(?!.*STATEMENT).*\bomnimsg dispatcher\b.*\+?1?5552\d{6}/m, 'the worker logs no phone number');
+is(scalar(grep { /KEY-of-the-simulator/ } @lines), 0, 'the key is not in the server\'s log');
+is(scalar(grep { /\bomnimsg dispatcher\b.*555200\d{4}/ } @lines), 0, 'and the worker writes no phone number into it');
 
 done_testing;

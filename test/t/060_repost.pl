@@ -1,0 +1,52 @@
+# A POST to a provider is never repeated behind our back.  libcurl does that on a connection it uses
+# again, when the provider reads the request and closes without a byte; the person would get two texts.
+
+use strict;
+use warnings;
+
+use Omnimsg;
+use Test::More;
+
+my $node = Omnimsg->new;
+my $made = $node->seed;
+my @warm = map { sprintf '+1555200%04d', 1000 + $_ } 1 .. 20;
+my @cut = map { sprintf '+1555200%04d', 2000 + $_ } 1 .. 200;
+
+# posts(NUMBERS): how often each was POSTed, as a text of numbers
+sub posts
+{
+	my %count;
+
+	$count{ $_->{to} }++ for $node->ledger(kind => 'post');
+	return join ' ', map { $count{$_} // 0 } @_;
+}
+
+$node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$made->{organization}'");
+$node->setting('omnimsg.rate_limit', 1000);
+
+# connections that could be kept, were the worker to keep any
+$node->queue($made, \@warm);
+ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE status = 'delivered'", 20),
+	'twenty texts are sent to a provider in good health');
+is(posts(@warm), join(' ', (1) x 20), 'each was POSTed once');
+
+$node->behave('cut');
+$node->queue($made, \@cut);
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state NOT IN ('queued', 'leased', 'sending')", 220),
+	'two hundred more, each read and then cut off, come to an end');
+is(posts(@cut), join(' ', (1) x 200), 'the provider saw each of them once');
+is(scalar($node->ledger(kind => 'post')), 220, 'and no others');
+is($node->psql("SELECT state, count(*) FROM omnimsg.outbox GROUP BY state ORDER BY state"), "sent|20\nunknown|200",
+	'what became of them is unknown');
+is($node->psql("SELECT count(*) FROM omnimsg.messages WHERE status = 'unknown'"), 200, 'the messages say so');
+is($node->psql("SELECT count(*) FROM omnimsg.audit_logs WHERE action = 'MESSAGE_DELIVERY_FAILED'"), 200,
+	'and the audit');
+
+# nothing of it is taken up again, now that the provider would take it
+$node->behave_well;
+$node->queue($made, ['+15552003000']);
+ok($node->poll("SELECT status FROM omnimsg.messages WHERE to_number = '+15552003000'", 'delivered'),
+	'the provider is well again');
+is(posts(@cut), join(' ', (1) x 200), 'and none of the two hundred is sent again');
+
+done_testing;
