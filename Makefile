@@ -73,14 +73,16 @@ build/program/%.o: %.c
 $(RELAY_OBJS): PROGRAM_CPPFLAGS = $(RELAY_CPPFLAGS)
 $(SIMULATOR_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
 
+# where deploy/omnimsg-relay.service looks for it; not beside the server's own programs
+relay_bindir = /usr/local/bin
 install: install-relay
 install-relay: relay
-	mkdir -p '$(DESTDIR)$(bindir)'
-	install -m 755 build/omnimsg-relay '$(DESTDIR)$(bindir)/omnimsg-relay'
+	mkdir -p '$(DESTDIR)$(relay_bindir)'
+	install -m 755 build/omnimsg-relay '$(DESTDIR)$(relay_bindir)/omnimsg-relay'
 
 uninstall: uninstall-relay
 uninstall-relay:
-	rm -f '$(DESTDIR)$(bindir)/omnimsg-relay'
+	rm -f '$(DESTDIR)$(relay_bindir)/omnimsg-relay'
 
 # ---- unit tests (gcc) and fuzz targets (clang), under ASan and UBSan ----
 

@@ -65,19 +65,17 @@ static void
 fire(OmCutoff *cutoff)
 {
 	struct rlimit limit;
-	int			max = 1024;
+	int			max = 65536;
 	int			fd;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536)
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t) max)
 		max = (int) limit.rlim_cur;
 	cutoff->fired = true;
 	for (fd = 3; fd < max; fd++)
 	{
+		/* All that match: two addresses of ours may have the same client and port */
 		if (is_connection(fd, cutoff))
-		{
 			shutdown(fd, SHUT_RD);
-			return;
-		}
 	}
 }
 

@@ -38,6 +38,7 @@ struct OmDb
 {
 	PGconn	   *conn;
 	Param		params[NUM_PARAMS];
+	bool		warned;			/* the server said 01000 in this batch */
 };
 
 static OmLogLimit error_limit = OM_LOG_LIMIT_INIT;
@@ -62,6 +63,23 @@ report(OmDbError what, const char *detail)
 	if (suppressed > 0)
 		om_log_number(&line, "suppressed", suppressed);
 	om_log_end(&line);
+}
+
+/*
+ * Notices are the server's log's, not ours, where libpq would write them as they are.  One matters:
+ * when somebody cancels the wait for a synchronous standby, the commit goes on with a
+ * WARNING, and the standby may not have it.
+ */
+static void
+on_notice(void *arg, const PGresult *notice)
+{
+	OmDb	   *db = arg;
+	const char *sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+	const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (sqlstate != NULL && severity != NULL && strcmp(sqlstate, "01000") == 0 &&
+		strcmp(severity, "WARNING") == 0)
+		db->warned = true;
 }
 
 /* Wait for the socket; false at the deadline. */
@@ -120,6 +138,7 @@ om_db_open(const char *conninfo)
 		om_db_close(db);
 		return NULL;
 	}
+	PQsetNoticeReceiver(db->conn, on_notice, db);
 	om_log(OM_LOG_DEBUG, "database connected");
 	return db;
 }
@@ -362,6 +381,7 @@ om_db_ingest(OmDb *db, OmDbDelivery *deliveries, int n, int64_t deadline)
 
 	for (i = 0; i < n; i++)
 		deliveries[i].stored = false;
+	db->warned = false;
 	if (!send_ingest(db, deliveries, n))
 	{
 		report(OM_DB_LOST, NULL);
@@ -371,6 +391,8 @@ om_db_ingest(OmDb *db, OmDbDelivery *deliveries, int n, int64_t deadline)
 		return false;
 	if (sqlstate[0] != '\0')
 		report(OM_DB_STATEMENT, sqlstate);
+	else if (db->warned)
+		report(OM_DB_STATEMENT, "01000");
 	else if (rows != NULL)
 		mark_stored(rows, deliveries, n);
 	PQclear(rows);

@@ -33,6 +33,7 @@
 #define READY_FOR_MS		3500
 
 /* Without any connection for this long, deliveries no longer wait for one. */
+#define STALLED_AFTER_MS	600		/* without an answer of the database while many wait */
 #define GIVE_UP_AFTER_MS	2000
 
 #define BACKOFF_MIN_MS		50
@@ -65,6 +66,9 @@ static pthread_cond_t stop_asked;	/* stopping, for those without a connection */
 static Item *queue_head;
 static Item **queue_tail = &queue_head;
 static long queue_depth;
+static long waiting;			/* in om_forward, queued or taken */
+static long shed_limit;
+static int64_t busy_since;		/* when the first of them came */
 static long connections_up;
 static int64_t down_since;		/* when the last connection went */
 static int64_t answered_at;		/* when any connection last answered */
@@ -161,6 +165,17 @@ om_forward(const OmDelivery *delivery)
 		return OM_FORWARD_NO_DATABASE;
 	}
 
+	if (waiting == 0)
+		busy_since = om_clock_ms();
+	if (waiting >= shed_limit &&
+		om_clock_ms() - (answered_at > busy_since ? answered_at : busy_since) > STALLED_AFTER_MS)
+	{
+		pthread_mutex_unlock(&mutex);
+		free_item(item);
+		return OM_FORWARD_BUSY;
+	}
+	waiting++;
+
 	*queue_tail = item;
 	queue_tail = &item->next;
 	queue_depth++;
@@ -186,6 +201,7 @@ om_forward(const OmDelivery *delivery)
 		case ABANDONED:
 			break;				/* nobody else abandons it */
 	}
+	waiting--;
 	pthread_mutex_unlock(&mutex);
 
 	if (ours)
@@ -386,10 +402,11 @@ database_main(void *arg)
 }
 
 bool
-om_forward_start(const char *conninfo, int connections, int batch)
+om_forward_start(const char *conninfo, int connections, int batch, int shed)
 {
 	database = conninfo;
 	batch_limit = batch;
+	shed_limit = shed;
 	down_since = om_clock_ms();
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -14,6 +14,7 @@ typedef enum OmForwardResult
 	OM_FORWARD_STORED,			/* committed */
 	OM_FORWARD_FAILED,			/* the database refused or lost it: perhaps stored, perhaps not */
 	OM_FORWARD_LATE,			/* no answer by the deadline: perhaps stored, perhaps not */
+	OM_FORWARD_BUSY,			/* too many wait, and the database does not get on */
 	OM_FORWARD_NO_DATABASE		/* there is no connection */
 } OmForwardResult;
 
@@ -29,7 +30,11 @@ typedef struct OmDelivery
 } OmDelivery;
 
 /* Start the database threads.  A database that is down is no error. */
-extern bool om_forward_start(const char *conninfo, int connections, int batch);
+/*
+ * shed is how many deliveries may wait while the database does not get on; more are answered at
+ * once, so that no thread is missing for those that come.
+ */
+extern bool om_forward_start(const char *conninfo, int connections, int batch, int shed);
 
 /* End them.  Only when no delivery is under way. */
 extern void om_forward_stop(void);

@@ -126,6 +126,9 @@ may_keep_alive(const Request *request)
 	const char *wish;
 	int			count;
 
+	/* Our answers have a body, which a client that asked with HEAD takes for the next answer */
+	if (strcmp(request->info->request_method, "HEAD") == 0)
+		return false;
 	if (request->body_unread || atomic_load(&draining) ||
 		atomic_load(&connections) > config->max_connections)
 		return false;
@@ -260,7 +263,13 @@ check_framing(Request *request)
 		if (strlen(digits) > 7)
 			return &answer_too_large;
 	}
-	request->body_unread = lengths == 1 && atol(request->content_length) > 0;
+
+	/*
+	 * Without a length only GET is known to have no body.  civetweb loses the line after a
+	 * folded one: what the client sent as body would be the next request.
+	 */
+	request->body_unread = lengths == 1 ? atol(request->content_length) > 0 :
+		strcmp(request->info->request_method, "GET") != 0;
 	return NULL;
 }
 

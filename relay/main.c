@@ -66,8 +66,9 @@ raise_file_limit(const OmConfig *config, char *error, size_t error_size)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return true;
-	if (limit.rlim_cur >= needed)
+	if (limit.rlim_cur == needed)
 		return true;
+	/* Not more either: the cutoff looks through all of them */
 	if (limit.rlim_max < needed)
 	{
 		snprintf(error, error_size, "the limit of open files is %llu, but %llu are needed",
@@ -75,7 +76,10 @@ raise_file_limit(const OmConfig *config, char *error, size_t error_size)
 		return false;
 	}
 	limit.rlim_cur = needed;
-	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return true;
+	snprintf(error, error_size, "the limit of open files cannot be set");
+	return false;
 }
 
 static int
@@ -163,7 +167,8 @@ run(void)
 	signal(SIGPIPE, SIG_IGN);
 
 	om_verify_log_keys("starting");
-	if (!om_forward_start(config.database, config.db_connections, config.batch))
+	if (!om_forward_start(config.database, config.db_connections, config.batch,
+						  config.max_connections / 2))
 		return fail(EXIT_RUNTIME, "cannot start a thread");
 	if (!om_http_start(&config, error, sizeof(error)))
 		return fail(EXIT_RUNTIME, error);
