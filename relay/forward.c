@@ -33,7 +33,7 @@
 #define READY_FOR_MS		3500
 
 /* Without any connection for this long, deliveries no longer wait for one. */
-#define STALLED_AFTER_MS	600		/* without an answer of the database while many wait */
+#define STALLED_AFTER_MS	600		/* in which nothing is stored while many wait */
 #define GIVE_UP_AFTER_MS	2000
 
 #define BACKOFF_MIN_MS		50
@@ -69,6 +69,7 @@ static long queue_depth;
 static long waiting;			/* in om_forward, queued or taken */
 static long shed_limit;
 static int64_t busy_since;		/* when the first of them came */
+static int64_t stored_at;		/* when a delivery was last stored */
 static long connections_up;
 static int64_t down_since;		/* when the last connection went */
 static int64_t answered_at;		/* when any connection last answered */
@@ -142,13 +143,21 @@ unqueue(Item *item)
 	queue_depth--;
 }
 
+/* Has nothing been stored for a while, though deliveries wait?  The caller holds the mutex. */
+static bool
+is_stalled(void)
+{
+	int64_t		since = stored_at > busy_since ? stored_at : busy_since;
+
+	return om_clock_ms() - since >= STALLED_AFTER_MS;
+}
+
 OmForwardResult
 om_forward(const OmDelivery *delivery)
 {
-	struct timespec until = om_clock_timespec(delivery->deadline);
 	OmForwardResult result = OM_FORWARD_LATE;
+	int64_t		patience = delivery->deadline;
 	bool		ours = true;
-	int			rc = 0;
 	Item	   *item = make_item(delivery);
 
 	if (item == NULL)
@@ -167,12 +176,15 @@ om_forward(const OmDelivery *delivery)
 
 	if (waiting == 0)
 		busy_since = om_clock_ms();
-	if (waiting >= shed_limit &&
-		om_clock_ms() - (answered_at > busy_since ? answered_at : busy_since) > STALLED_AFTER_MS)
+	if (waiting >= shed_limit)
 	{
-		pthread_mutex_unlock(&mutex);
-		free_item(item);
-		return OM_FORWARD_BUSY;
+		if (is_stalled())
+		{
+			pthread_mutex_unlock(&mutex);
+			free_item(item);
+			return OM_FORWARD_BUSY;
+		}
+		patience = om_clock_ms() + STALLED_AFTER_MS;
 	}
 	waiting++;
 
@@ -181,8 +193,18 @@ om_forward(const OmDelivery *delivery)
 	queue_depth++;
 	pthread_cond_signal(&work);
 
-	while (item->state != DONE && rc == 0)
-		rc = pthread_cond_timedwait(&item->done, &mutex, &until);
+	/* One beyond the limit gives its thread back when the database stands still */
+	while (item->state != DONE)
+	{
+		struct timespec until = om_clock_timespec(patience < delivery->deadline ?
+												  patience : delivery->deadline);
+
+		if (pthread_cond_timedwait(&item->done, &mutex, &until) == 0)
+			continue;
+		if (patience >= delivery->deadline || is_stalled())
+			break;
+		patience += STALLED_AFTER_MS;
+	}
 
 	switch (item->state)
 	{
@@ -256,6 +278,8 @@ finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered)
 	{
 		Item	   *item = items[i];
 
+		if (deliveries[i].stored)
+			stored_at = om_clock_ms();
 		if (item->state == ABANDONED)
 			free_item(item);
 		else
