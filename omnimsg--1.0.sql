@@ -588,7 +588,7 @@ CREATE FUNCTION @extschema@.omnimsg_ingest(provider pg_catalog.text, body pg_cat
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_ingest(pg_catalog.text, pg_catalog.bytea, pg_catalog.text,
 	pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.omnimsg_ingest(pg_catalog.text, pg_catalog.bytea, pg_catalog.text,
-	pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'apply one verified webhook: body as it came, signature and signed_at as in its headers, key_id of the key that verified it; never raises for content; durable when the transaction commits; needs READ COMMITTED';
+	pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'apply one verified webhook: body as it came, signature and signed_at as in its headers, key_id of the key that verified it, delivery_id for providers that name deliveries in a header (Telnyx does not); never raises for content; durable when the transaction commits; needs READ COMMITTED';
 
 CREATE FUNCTION @extschema@.omnimsg_ingest_batch(providers pg_catalog.text[], bodies pg_catalog.bytea[],
 		signatures pg_catalog.text[] DEFAULT NULL, signed_at pg_catalog.text[] DEFAULT NULL,

@@ -237,21 +237,15 @@ write_ledger(struct om_sim_deliverer *d, const struct om_sim_delivery *delivery,
 
 	if (out == NULL)
 		return;
-	fputs(",\"event_id\":", out);
-	om_sim_json_write(out, delivery->event_id);
-	fputs(",\"event_type\":", out);
-	om_sim_json_write(out, delivery->event_type);
-	fputs(",\"message_id\":", out);
-	om_sim_json_write(out, delivery->message_id);
+	om_sim_ledger_field(out, "event_id", delivery->event_id);
+	om_sim_ledger_field(out, "event_type", delivery->event_type);
+	om_sim_ledger_field(out, "message_id", delivery->message_id);
 	fprintf(out, ",\"attempt\":%d,\"http\":%ld,\"outcome\":\"%s\",\"error\":",
 			delivery->attempt, http, outcome);
 	om_sim_json_write(out, error);
-	fputs(",\"from\":", out);
-	om_sim_json_write(out, delivery->from);
-	fputs(",\"to\":", out);
-	om_sim_json_write(out, delivery->to);
-	fputs(",\"url\":", out);
-	om_sim_json_write(out, delivery->url);
+	om_sim_ledger_field(out, "from", delivery->from);
+	om_sim_ledger_field(out, "to", delivery->to);
+	om_sim_ledger_field(out, "url", delivery->url);
 	fprintf(out, ",\"tampered\":%s,\"timestamp_offset\":%d", tampered ? "true" : "false",
 			delivery->timestamp_offset);
 	om_sim_ledger_end(d->options.ledger, &line);

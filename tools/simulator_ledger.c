@@ -124,3 +124,10 @@ om_sim_ledger_flush(struct om_sim_ledger *ledger)
 	}
 	pthread_mutex_unlock(&ledger->mutex);
 }
+
+void
+om_sim_ledger_field(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, ",\"%s\":", name);
+	om_sim_json_write(out, value);
+}

@@ -31,4 +31,7 @@ extern FILE *om_sim_ledger_begin(struct om_sim_ledger *ledger, struct om_sim_lin
 extern void om_sim_ledger_end(struct om_sim_ledger *ledger, struct om_sim_line *line);
 extern void om_sim_ledger_flush(struct om_sim_ledger *ledger);
 
+/* A member of the line: a string, or null */
+extern void om_sim_ledger_field(FILE *out, const char *name, const char *value);
+
 #endif							/* OM_SIMULATOR_LEDGER_H */

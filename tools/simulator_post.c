@@ -108,20 +108,13 @@ om_sim_post_record(const struct om_sim_post *post, struct om_sim_ledger *ledger)
 		return;
 	if (post->text != NULL)
 		om_sim_sha256(post->text, digest);
-	fputs(",\"message_id\":", out);
-	om_sim_json_write(out, post->accepted ? post->stored.id : NULL);
-	fputs(",\"from\":", out);
-	om_sim_json_write(out, post->from);
-	fputs(",\"to\":", out);
-	om_sim_json_write(out, post->to);
-	fputs(",\"text\":", out);
-	om_sim_json_write(out, post->text);
-	fputs(",\"text_sha256\":", out);
-	om_sim_json_write(out, post->text != NULL ? digest : NULL);
-	fputs(",\"webhook_url\":", out);
-	om_sim_json_write(out, post->webhook_url);
-	fputs(",\"behaviour\":", out);
-	om_sim_json_write(out, post->behaviour.spec[0] != '\0' ? post->behaviour.spec : NULL);
+	om_sim_ledger_field(out, "message_id", post->accepted ? post->stored.id : NULL);
+	om_sim_ledger_field(out, "from", post->from);
+	om_sim_ledger_field(out, "to", post->to);
+	om_sim_ledger_field(out, "text", post->text);
+	om_sim_ledger_field(out, "text_sha256", post->text != NULL ? digest : NULL);
+	om_sim_ledger_field(out, "webhook_url", post->webhook_url);
+	om_sim_ledger_field(out, "behaviour", post->behaviour.spec[0] != '\0' ? post->behaviour.spec : NULL);
 	fprintf(out, ",\"http\":%d,\"code\":%d,\"accepted\":%s", post->status, post->error_code,
 			post->accepted ? "true" : "false");
 	om_sim_ledger_end(ledger, &line);

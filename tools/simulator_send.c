@@ -241,8 +241,7 @@ tell_simulator(const char *url, const struct om_sim_inbound *inbound)
 
 	fputs("{\"from\":", out);
 	om_sim_json_write(out, inbound->from);
-	fputs(",\"text\":", out);
-	om_sim_json_write(out, inbound->text);
+	om_sim_ledger_field(out, "text", inbound->text);
 	putc('}', out);
 	fclose(out);
 	snprintf(target, sizeof(target), "%s/sim/inbound", url);
@@ -296,29 +295,20 @@ write_ledger(const struct om_sim_sender *sender, const struct om_sim_inbound *in
 
 	if (out == NULL)
 		return;
-	fputs(",\"event_id\":", out);
-	om_sim_json_write(out, delivery->event_id);
-	fputs(",\"event_type\":", out);
-	om_sim_json_write(out, delivery->event_type);
-	fputs(",\"message_id\":", out);
-	om_sim_json_write(out, delivery->message_id);
-	fputs(",\"from\":", out);
-	om_sim_json_write(out, inbound->from);
-	fputs(",\"to\":", out);
-	om_sim_json_write(out, inbound->to);
-	fputs(",\"text\":", out);
-	om_sim_json_write(out, inbound->text);
+	om_sim_ledger_field(out, "event_id", delivery->event_id);
+	om_sim_ledger_field(out, "event_type", delivery->event_type);
+	om_sim_ledger_field(out, "message_id", delivery->message_id);
+	om_sim_ledger_field(out, "from", inbound->from);
+	om_sim_ledger_field(out, "to", inbound->to);
+	om_sim_ledger_field(out, "text", inbound->text);
 	if (inbound->text != NULL)
 	{
 		om_sim_sha256(inbound->text, digest);
 		fprintf(out, ",\"text_sha256\":\"%s\"", digest);
 	}
-	fputs(",\"received_at\":", out);
-	om_sim_json_write(out, message->received_at);
-	fputs(",\"autoresponse\":", out);
-	om_sim_json_write(out, message->autoresponse);
-	fputs(",\"body_file\":", out);
-	om_sim_json_write(out, inbound->body_file);
+	om_sim_ledger_field(out, "received_at", message->received_at);
+	om_sim_ledger_field(out, "autoresponse", message->autoresponse);
+	om_sim_ledger_field(out, "body_file", inbound->body_file);
 	fprintf(out, ",\"cc\":%d,\"media\":%d,\"tampered\":%s,\"timestamp_offset\":%d",
 			inbound->cc_count, inbound->media_count, tampered ? "true" : "false",
 			inbound->timestamp_offset);
