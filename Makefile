@@ -114,7 +114,7 @@ build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
 
 build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
-		build/unit/tools/simulator_%.o $(UNIT_CORE)
+		build/unit/tools/simulator_%.o build/unit/tools/simulator_util.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_CORE)

@@ -6,6 +6,7 @@
  * "refused" and "unknown"; a test names one, the receiver it is for and how often.
  */
 #include "simulator_behave.h"
+#include "simulator_util.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -75,20 +76,6 @@ static const struct om_sim_kind_name
 	{"unconfirmed", OM_SIM_UNCONFIRMED, 200, 0, 0, true},
 };
 
-static bool
-read_int(const char *text, int min, int max, int *out)
-{
-	char	   *end;
-	long		value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
-		return false;
-	*out = (int) value;
-	return true;
-}
-
 /* One "key=value" or bare word; false when it is unknown or out of range. */
 static bool
 apply_option(struct om_sim_behaviour *b, char *option)
@@ -105,7 +92,7 @@ apply_option(struct om_sim_behaviour *b, char *option)
 	}
 	*value++ = '\0';
 	if (strcmp(option, "times") == 0)
-		return read_int(value, 1, INT_MAX, &b->times);
+		return om_sim_read_int(value, 1, INT_MAX, &b->times);
 	if (b->kind == OM_SIM_CUT_EARLY)
 		return false;			/* neither receiver nor message are known by then */
 	if (strcmp(option, "to") == 0)
@@ -119,13 +106,13 @@ apply_option(struct om_sim_behaviour *b, char *option)
 		return b->accept || strcmp(value, "no") == 0;
 	}
 	if (strcmp(option, "ms") == 0 && (b->kind == OM_SIM_DELAY || b->kind == OM_SIM_SILENT))
-		return read_int(value, 0, 600000, &b->ms);
+		return om_sim_read_int(value, 0, 600000, &b->ms);
 	if (strcmp(option, "retry_after") == 0 && b->status == 429)
-		return read_int(value, 0, 86400, &b->retry_after);
+		return om_sim_read_int(value, 0, 86400, &b->retry_after);
 	if (strcmp(option, "status") == 0 && b->kind == OM_SIM_ERROR)
-		return read_int(value, 400, 599, &b->status);
+		return om_sim_read_int(value, 400, 599, &b->status);
 	if (strcmp(option, "code") == 0 && (b->kind == OM_SIM_ERROR || b->kind == OM_SIM_FAILED))
-		return read_int(value, 1, 99999, &b->code);
+		return om_sim_read_int(value, 1, 99999, &b->code);
 	return false;
 }
 

@@ -25,20 +25,6 @@ om_sim_inbound_init(struct om_sim_inbound *inbound)
 	inbound->repeat = 1;
 }
 
-static bool
-read_int(const char *text, int min, int max, int *out)
-{
-	char	   *end;
-	long		value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
-		return false;
-	*out = (int) value;
-	return true;
-}
-
 /* Append to a list of bounded length. */
 static bool
 append(const char **list, int *count, const char *value)
@@ -84,7 +70,7 @@ read_now(const char *text, bool *is_now, int *seconds)
 	if (!*is_now || text[3] == '\0')
 		return true;
 	return (text[3] == '+' || text[3] == '-') && text[4] >= '0' && text[4] <= '9' &&
-		read_int(text + 3, -MAX_OFFSET, MAX_OFFSET, seconds);
+		om_sim_read_int(text + 3, -MAX_OFFSET, MAX_OFFSET, seconds);
 }
 
 static bool
@@ -130,9 +116,9 @@ om_sim_inbound_set(struct om_sim_inbound *inbound, const char *name, const char 
 	else if (strcmp(name, "media") == 0)
 		fits = append(inbound->media, &inbound->media_count, value);
 	else if (strcmp(name, "timestamp-offset") == 0)
-		fits = read_int(value, -MAX_OFFSET, MAX_OFFSET, &inbound->timestamp_offset);
+		fits = om_sim_read_int(value, -MAX_OFFSET, MAX_OFFSET, &inbound->timestamp_offset);
 	else if (strcmp(name, "repeat") == 0)
-		fits = read_int(value, 1, MAX_REPEAT, &inbound->repeat);
+		fits = om_sim_read_int(value, 1, MAX_REPEAT, &inbound->repeat);
 	else if (strcmp(name, "corrupt") == 0)
 		fits = set_corruption(inbound, value);
 	else if (strcmp(name, "omit") == 0)

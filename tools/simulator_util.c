@@ -4,6 +4,7 @@
  */
 #include "simulator_util.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -108,4 +109,18 @@ om_sim_die(const char *format,...)
 	va_end(args);
 	putc('\n', stderr);
 	exit(1);
+}
+
+bool
+om_sim_read_int(const char *text, int min, int max, int *out)
+{
+	char	   *end;
+	long		value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
+		return false;
+	*out = (int) value;
+	return true;
 }

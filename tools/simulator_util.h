@@ -5,6 +5,7 @@
 #ifndef OM_SIMULATOR_UTIL_H
 #define OM_SIMULATOR_UTIL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,9 @@ extern void om_sim_uuid(char out[OM_SIM_UUID_SIZE]);
 
 /* SHA-256 in hexadecimal. */
 extern void om_sim_sha256(const char *text, char out[OM_SIM_SHA256_SIZE]);
+
+/* A whole decimal number from min to max; false for anything else, and *out is unchanged. */
+extern bool om_sim_read_int(const char *text, int min, int max, int *out);
 
 /* A tool that is out of memory says so and ends: these never return NULL. */
 extern void *om_sim_alloc(size_t size);
