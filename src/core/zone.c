@@ -1,0 +1,75 @@
+/*
+ * zone.c
+ *		In which time zones the holder of a phone number may be.
+ *
+ * The longest known prefix decides, as in libphonenumber, over a table that is generated from
+ * its map.  The number is cut digit by digit, and each of the at most nine prefixes searched.
+ */
+#include "zone.h"
+
+#include <stdbool.h>
+
+#include "zone_tables.h"
+
+/* E.164: at most 15 digits; the shortest numbers in use, as on Niue, have 7 */
+#define DIGITS_MIN	7
+#define DIGITS_MAX	15
+
+static bool
+is_e164(const char *text, size_t len)
+{
+	size_t		i;
+
+	if (len < 1 + DIGITS_MIN || len > 1 + DIGITS_MAX || text[0] != '+' || text[1] == '0')
+		return false;
+	for (i = 1; i < len; i++)
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	return true;
+}
+
+/* The set of exactly this prefix, -1 for none */
+static int
+find_set(uint32_t prefix)
+{
+	size_t		low = 0;
+	size_t		high = om_zone_prefix_count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (om_zone_prefixes[middle] == prefix)
+			return om_zone_prefix_sets[middle];
+		if (om_zone_prefixes[middle] < prefix)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -1;
+}
+
+size_t
+om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max)
+{
+	uint32_t	prefix = 0;
+	int			set = -1;
+	size_t		first;
+	size_t		count;
+	size_t		i;
+
+	if (!is_e164(e164, len))
+		return 0;
+	for (i = 1; i < len && i <= OM_ZONE_PREFIX_DIGITS; i++)
+		prefix = prefix * 10 + (uint32_t) (e164[i] - '0');
+	for (; prefix > 0 && set < 0; prefix /= 10)
+		set = find_set(prefix);
+	if (set < 0)
+		return 0;
+
+	first = om_zone_sets[set];
+	count = om_zone_sets[set + 1] - first;
+	for (i = 0; i < count && i < max; i++)
+		zones[i] = om_zone_names[om_zone_members[first + i]];
+	return count;
+}
