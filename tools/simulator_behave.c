@@ -39,6 +39,9 @@ const char *const om_sim_behaviour_help =
 "  unconfirmed           accept; finalized says delivery_unconfirmed\n"
 "Any of them takes (cut-early: only times)\n"
 "  times=N               for the next N matching requests only\n"
+"  on=optouts            for pages of the opt-out list instead of messages: ok, delay, 429,\n"
+"                        500, 503, error, redirect, cut, half, silent, garbage; without to\n"
+"                        and accept\n"
 "  to=+1555...           for messages to that number only\n"
 "  accept=yes|no         whether the message is accepted all the same and its events\n"
 "                        are sent, whatever the answer was\n"
@@ -76,9 +79,31 @@ static const struct om_sim_kind_name
 	{"unconfirmed", OM_SIM_UNCONFIRMED, 200, 0, 0, true},
 };
 
+/* Does it make sense for a list, which has neither a receiver nor events? */
+static bool
+fits_list(const struct om_sim_behaviour *b)
+{
+	switch (b->kind)
+	{
+		case OM_SIM_OK:
+		case OM_SIM_DELAY:
+		case OM_SIM_NO_BODY:
+		case OM_SIM_REDIRECT:
+		case OM_SIM_CUT:
+		case OM_SIM_HALF:
+		case OM_SIM_SILENT:
+		case OM_SIM_GARBAGE:
+			return true;
+		case OM_SIM_ERROR:
+			return b->code != 40300 && b->code != 40310;
+		default:
+			return false;
+	}
+}
+
 /* One "key=value" or bare word; false when it is unknown or out of range. */
 static bool
-apply_option(struct om_sim_behaviour *b, char *option)
+apply_option(struct om_sim_behaviour *b, char *option, bool *accept_given)
 {
 	char	   *value = strchr(option, '=');
 
@@ -95,6 +120,11 @@ apply_option(struct om_sim_behaviour *b, char *option)
 		return om_sim_read_int(value, 1, INT_MAX, &b->times);
 	if (b->kind == OM_SIM_CUT_EARLY)
 		return false;			/* neither receiver nor message are known by then */
+	if (strcmp(option, "on") == 0)
+	{
+		b->on = OM_SIM_OPTOUTS;
+		return strcmp(value, "optouts") == 0;
+	}
 	if (strcmp(option, "to") == 0)
 	{
 		snprintf(b->to, sizeof(b->to), "%s", value);
@@ -102,6 +132,7 @@ apply_option(struct om_sim_behaviour *b, char *option)
 	}
 	if (strcmp(option, "accept") == 0)
 	{
+		*accept_given = true;
 		b->accept = strcmp(value, "yes") == 0;
 		return b->accept || strcmp(value, "no") == 0;
 	}
@@ -125,6 +156,7 @@ om_sim_behaviour_parse(const char *spec, struct om_sim_behaviour *behaviour,
 	char	   *option;
 	char	   *rest;
 	const struct om_sim_kind_name *found = NULL;
+	bool		accept_given = false;
 	size_t		i;
 
 	if (strlen(spec) >= sizeof(copy))
@@ -161,7 +193,7 @@ om_sim_behaviour_parse(const char *spec, struct om_sim_behaviour *behaviour,
 		if (rest != NULL)
 			*rest++ = '\0';
 		snprintf(shown, sizeof(shown), "%s", option);
-		if (!apply_option(behaviour, option))
+		if (!apply_option(behaviour, option, &accept_given))
 		{
 			snprintf(error, error_size, "behaviour \"%s\" does not take \"%s\"", copy, shown);
 			return false;
@@ -172,6 +204,12 @@ om_sim_behaviour_parse(const char *spec, struct om_sim_behaviour *behaviour,
 	{
 		snprintf(error, error_size, "behaviour \"%s\" needs %s", copy,
 				 behaviour->ms < 0 ? "ms=" : "status= and code=");
+		return false;
+	}
+	if (behaviour->on == OM_SIM_OPTOUTS &&
+		(!fits_list(behaviour) || behaviour->to[0] != '\0' || accept_given))
+	{
+		snprintf(error, error_size, "behaviour \"%s\" is for messages, not for a list", copy);
 		return false;
 	}
 	return true;
@@ -188,7 +226,7 @@ om_sim_behaviours_add(struct om_sim_behaviours *all, const struct om_sim_behavio
 
 /* The index of the one that is next for this receiver, -1 for none. */
 static int
-find_next(const struct om_sim_behaviours *all, const char *to)
+find_next(const struct om_sim_behaviours *all, enum om_sim_target on, const char *to)
 {
 	int			found = -1;
 	int			i;
@@ -197,7 +235,7 @@ find_next(const struct om_sim_behaviours *all, const char *to)
 	{
 		const struct om_sim_behaviour *b = &all->list[i];
 
-		if (b->to[0] != '\0' && strcmp(b->to, to) != 0)
+		if (b->on != on || (b->to[0] != '\0' && strcmp(b->to, to) != 0))
 			continue;
 		found = i;
 		if (b->times > 0)
@@ -207,11 +245,11 @@ find_next(const struct om_sim_behaviours *all, const char *to)
 }
 
 struct om_sim_behaviour
-om_sim_behaviours_next(struct om_sim_behaviours *all, const char *to)
+om_sim_behaviours_next(struct om_sim_behaviours *all, enum om_sim_target on, const char *to)
 {
 	struct om_sim_behaviour chosen;
 	char		ignored[1];
-	int			found = find_next(all, to);
+	int			found = find_next(all, on, to);
 
 	if (found < 0)
 	{
@@ -231,10 +269,10 @@ om_sim_behaviours_next(struct om_sim_behaviours *all, const char *to)
 bool
 om_sim_behaviours_cut_early(struct om_sim_behaviours *all)
 {
-	int			found = find_next(all, "");
+	int			found = find_next(all, OM_SIM_MESSAGES, "");
 
 	if (found < 0 || all->list[found].kind != OM_SIM_CUT_EARLY)
 		return false;
-	om_sim_behaviours_next(all, "");
+	om_sim_behaviours_next(all, OM_SIM_MESSAGES, "");
 	return true;
 }

@@ -33,9 +33,17 @@ enum om_sim_kind
 	OM_SIM_UNCONFIRMED
 };
 
+/* What is asked for */
+enum om_sim_target
+{
+	OM_SIM_MESSAGES,
+	OM_SIM_OPTOUTS
+};
+
 struct om_sim_behaviour
 {
 	enum om_sim_kind kind;
+	enum om_sim_target on;
 	int			times;			/* requests left, -1 for ever */
 	int			ms;
 	int			status;
@@ -61,12 +69,12 @@ extern bool om_sim_behaviours_add(struct om_sim_behaviours *all,
 								  const struct om_sim_behaviour *behaviour);
 
 /*
- * What to do with the next request for this receiver, which counts it.  Those with a
- * number of times go first, in the order they were added, so that a script of
- * answers can be given; then the latest of those without; then OM_SIM_OK.
+ * What to do with the next request of that kind, a message for this receiver ("" for a list),
+ * which counts it.  Those with a number of times go first, in the order they were added, so
+ * that a script of answers can be given; then the latest of those without; then OM_SIM_OK.
  */
 extern struct om_sim_behaviour om_sim_behaviours_next(struct om_sim_behaviours *all,
-													  const char *to);
+													  enum om_sim_target on, const char *to);
 
 /*
  * True, and counted, when the next request is to be cut before its body, and so

@@ -14,10 +14,12 @@
 
 #include "simulator_behave.h"
 #include "simulator_deliver.h"
+#include "simulator_json.h"
 #include "simulator_key.h"
 #include "simulator_ledger.h"
 #include "simulator_send.h"
 #include "simulator_server.h"
+#include "simulator_tell.h"
 #include "simulator_util.h"
 
 #define VERSION			"1.0"
@@ -34,7 +36,8 @@ static const char usage_head[] =
 "  omnimsg-simulator public-key --key-file FILE   print the public key\n"
 "  omnimsg-simulator serve OPTIONS                be the provider's API\n"
 "  omnimsg-simulator send OPTIONS                 deliver inbound messages to a webhook\n"
-"  omnimsg-simulator --help | --version\n"
+"  omnimsg-simulator optout OPTIONS               put somebody on the opt-out list\n"
+"  omnimsg-simulator --help | --version           every command knows --help, too\n"
 "\n"
 "serve:\n"
 "  --listen HOST:PORT     where to listen; port 0 picks one         (required)\n"
@@ -49,9 +52,9 @@ static const char usage_head[] =
 "                         message.finalized (20)\n"
 "  --attempts N, --retry-backoff MS,MS   as below\n"
 "\n"
-"  It answers POST /v2/messages, GET /v2/messages/ID, GET /healthz, and for tests\n"
-"  GET /sim/ledger, POST /sim/behave (SPECs as body), POST /sim/reset,\n"
-"  POST /sim/inbound.  It prints \"listening on HOST:PORT\"; SIGTERM ends it.\n"
+"  It answers POST /v2/messages, GET /v2/messages/ID, GET /v2/messaging_optouts,\n"
+"  GET /healthz, and for tests GET /sim/ledger, POST /sim/behave (SPECs as body),\n"
+"  POST /sim/reset, POST /sim/inbound, POST /sim/optout.  It prints \"listening on HOST:PORT\"; SIGTERM ends it.\n"
 "\n"
 "send:\n"
 "  --webhook-url URL, --key-file FILE                               (required)\n"
@@ -78,6 +81,13 @@ static const char usage_head[] =
 "  --ledger FILE, --quiet\n"
 "\n"
 "  It prints a line for each attempt and one for each delivery.\n"
+"\n"
+"optout: an opt-out that no webhook tells of, in the words of the provider's list\n"
+"  --url URL              the simulator that serves                 (required)\n"
+"  --to NUMBER            who opted out                             (required)\n"
+"  --from NUMBER          the number of ours that was answered; default: unknown\n"
+"  --keyword WORD         what was written (STOP)\n"
+"  --at TIME              RFC 3339, or now+SECONDS, now-SECONDS     (now)\n"
 "\n"
 "Exit status: 0 done, every delivery ended in a 2xx; 1 not so; 2 wrong usage.\n"
 "\n";
@@ -118,6 +128,16 @@ read_count(const char *text, int min, int max, const char *name)
 	return (int) value;
 }
 
+static void
+print_help(void)
+{
+	fputs(usage_head, stdout);
+	fputs(om_sim_behaviour_help, stdout);
+}
+
+/* Ends each table of options */
+#define LAST_OPTIONS {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}
+
 /* The name of the next option, NULL at the end; optarg holds its value. */
 static const char *
 next_option(int argc, char **argv, const struct option *options)
@@ -125,6 +145,11 @@ next_option(int argc, char **argv, const struct option *options)
 	int			index = 0;
 	int			c = getopt_long(argc, argv, "", options, &index);
 
+	if (c == 'h')
+	{
+		print_help();
+		exit(0);
+	}
 	if (c == '?')
 		exit(2);
 	if (c != -1)
@@ -152,7 +177,7 @@ command_key(int argc, char **argv, bool create)
 {
 	static const struct option options[] = {
 		{"key-file", required_argument, NULL, 0},
-		{NULL, 0, NULL, 0}
+		LAST_OPTIONS
 	};
 	const char *path = NULL;
 	struct om_sim_key key;
@@ -181,7 +206,7 @@ command_serve(int argc, char **argv)
 		{"event-delay", required_argument, NULL, 0},
 		{"attempts", required_argument, NULL, 0},
 		{"retry-backoff", required_argument, NULL, 0},
-		{NULL, 0, NULL, 0}
+		LAST_OPTIONS
 	};
 	static struct om_sim_server_options server = {.event_delay = 20};
 	struct om_sim_behaviour behaviour;
@@ -283,7 +308,7 @@ command_send(int argc, char **argv)
 		{"body-file", required_argument, NULL, 0},
 		{"wrong-key", no_argument, NULL, 0},
 		{"repeat", required_argument, NULL, 0},
-		{NULL, 0, NULL, 0}
+		LAST_OPTIONS
 	};
 	struct om_sim_sender sender = {.webhook_url = NULL};
 	struct om_sim_delivery_options delivery;
@@ -344,6 +369,51 @@ command_send(int argc, char **argv)
 	return failed == 0 ? 0 : 1;
 }
 
+static int
+command_optout(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"url", required_argument, NULL, 0},
+		{"from", required_argument, NULL, 0},
+		{"to", required_argument, NULL, 0},
+		{"keyword", required_argument, NULL, 0},
+		{"at", required_argument, NULL, 0},
+		LAST_OPTIONS
+	};
+	const char *url = NULL;
+	const char *from = NULL;
+	const char *to = NULL;
+	const char *keyword = "STOP";
+	const char *at = NULL;
+	const char *name;
+	char		now[OM_SIM_TIME_SIZE];
+	char	   *request;
+	size_t		len;
+	FILE	   *out;
+
+	while ((name = next_option(argc, argv, options)) != NULL)
+		*(strcmp(name, "url") == 0 ? &url : strcmp(name, "from") == 0 ? &from :
+		  strcmp(name, "to") == 0 ? &to : strcmp(name, "keyword") == 0 ? &keyword : &at) = optarg;
+	require(url, "url");
+	require(to, "to");
+	name = at;
+	at = om_sim_resolve_time(at, now);
+	if (at == NULL)
+		fail_usage("--at wants a time, not \"%s\"", name);
+	out = om_sim_memory(&request, &len);
+	fputs("{\"to\":", out);
+	om_sim_json_write(out, to);
+	om_sim_ledger_field(out, "from", from);
+	om_sim_ledger_field(out, "keyword", keyword);
+	om_sim_ledger_field(out, "created_at", at);
+	putc('}', out);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	free(om_sim_tell(url, "/sim/optout", request, &len));
+	free(request);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -357,8 +427,7 @@ main(int argc, char **argv)
 		om_sim_die("cannot start libsodium");
 	if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
 	{
-		fputs(usage_head, stdout);
-		fputs(om_sim_behaviour_help, stdout);
+		print_help();
 		return 0;
 	}
 	if (strcmp(command, "--version") == 0)
@@ -374,6 +443,8 @@ main(int argc, char **argv)
 		return command_serve(argc - 1, argv + 1);
 	if (strcmp(command, "send") == 0)
 		return command_send(argc - 1, argv + 1);
+	if (strcmp(command, "optout") == 0)
+		return command_optout(argc - 1, argv + 1);
 	if (*command == '\0')
 		fail_usage("a command is missing");
 	fail_usage("there is no command \"%s\"", command);

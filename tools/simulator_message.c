@@ -13,8 +13,6 @@
 
 #include "simulator_json.h"
 
-/* The simulator is one account with one messaging profile. */
-#define PROFILE_ID		"aaaaaaaa-0000-4000-8000-000000000001"
 #define ORGANIZATION_ID	"aaaaaaaa-0000-4000-8000-000000000002"
 
 /* The letters outside ASCII that the default GSM alphabet has, as UTF-8. */
@@ -193,7 +191,7 @@ om_sim_message_write(FILE *out, const struct om_sim_message *m)
 	if (!m->outbound)
 		fputs(",\"is_spam\":false", out);
 	write_media(out, m);
-	fputs(",\"messaging_profile_id\":\"" PROFILE_ID "\"", out);
+	fputs(",\"messaging_profile_id\":\"" OM_SIM_PROFILE_ID "\"", out);
 	fputs(",\"organization_id\":\"" ORGANIZATION_ID "\"", out);
 	fprintf(out, ",\"parts\":%d", parts);
 	write_member(out, "received_at", m->received_at);

@@ -10,6 +10,9 @@
 
 #define OM_SIM_LIST_MAX	16
 
+/* The simulator is one account with one messaging profile. */
+#define OM_SIM_PROFILE_ID	"aaaaaaaa-0000-4000-8000-000000000001"
+
 /* Any string may be NULL, which is JSON's null; none is owned. */
 struct om_sim_message
 {

@@ -64,7 +64,7 @@ read_text(const struct om_sim_json *json, struct om_sim_post *post, const char *
 
 void
 om_sim_post_check(struct om_sim_post *post, const struct om_sim_json *json,
-				  const char *default_url, struct om_sim_store *store)
+				  const char *default_url, struct om_sim_optouts *optouts)
 {
 	bool		gsm7;
 
@@ -93,7 +93,7 @@ om_sim_post_check(struct om_sim_post *post, const struct om_sim_json *json,
 		om_sim_post_refuse(post, 422, 10016, "/from");
 	else if (is_impossible(post->to))
 		om_sim_post_refuse(post, 400, 40310, "/to");
-	else if (om_sim_store_is_blocked(store, post->to))
+	else if (om_sim_optouts_has(optouts, post->to))
 		om_sim_post_refuse(post, 403, 40300, NULL);
 }
 

@@ -12,6 +12,7 @@
 #include "simulator_json.h"
 #include "simulator_ledger.h"
 #include "simulator_message.h"
+#include "simulator_optout.h"
 #include "simulator_store.h"
 
 /* A POST /v2/messages while it is being answered; texts live in its JSON. */
@@ -53,7 +54,7 @@ extern void om_sim_post_refuse(struct om_sim_post *post, int status, int code,
 
 /* Read it and refuse what Telnyx itself would refuse, whatever the behaviour. */
 extern void om_sim_post_check(struct om_sim_post *post, const struct om_sim_json *json,
-							  const char *default_url, struct om_sim_store *store);
+							  const char *default_url, struct om_sim_optouts *optouts);
 
 /* Fill in what is to become of it by its behaviour. */
 extern void om_sim_post_plan(struct om_sim_post *post, int event_delay);

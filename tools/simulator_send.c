@@ -4,16 +4,15 @@
  */
 #include "simulator_send.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "simulator_json.h"
+#include "simulator_tell.h"
 #include "simulator_util.h"
 
 #define FILE_MAX		(16 * 1024 * 1024)
-#define MAX_OFFSET		1000000000	/* seconds, some thirty years */
 #define MAX_REPEAT		10000000
 
 void
@@ -61,26 +60,13 @@ set_omission(struct om_sim_inbound *inbound, const char *value)
 	return true;
 }
 
-/* "now", "now+SECONDS" or "now-SECONDS"; *is_now tells whether it is one of them. */
-static bool
-read_now(const char *text, bool *is_now, int *seconds)
-{
-	*seconds = 0;
-	*is_now = strncmp(text, "now", 3) == 0;
-	if (!*is_now || text[3] == '\0')
-		return true;
-	return (text[3] == '+' || text[3] == '-') && text[4] >= '0' && text[4] <= '9' &&
-		om_sim_read_int(text + 3, -MAX_OFFSET, MAX_OFFSET, seconds);
-}
-
 static bool
 set_time(const char **target, const char *value)
 {
-	bool		is_now;
-	int			seconds;
+	char		buffer[OM_SIM_TIME_SIZE];
 
 	*target = value;
-	return read_now(value, &is_now, &seconds);
+	return om_sim_resolve_time(value, buffer) != NULL;
 }
 
 bool
@@ -116,7 +102,7 @@ om_sim_inbound_set(struct om_sim_inbound *inbound, const char *name, const char 
 	else if (strcmp(name, "media") == 0)
 		fits = append(inbound->media, &inbound->media_count, value);
 	else if (strcmp(name, "timestamp-offset") == 0)
-		fits = om_sim_read_int(value, -MAX_OFFSET, MAX_OFFSET, &inbound->timestamp_offset);
+		fits = om_sim_read_int(value, -OM_SIM_OFFSET_MAX, OM_SIM_OFFSET_MAX, &inbound->timestamp_offset);
 	else if (strcmp(name, "repeat") == 0)
 		fits = om_sim_read_int(value, 1, MAX_REPEAT, &inbound->repeat);
 	else if (strcmp(name, "corrupt") == 0)
@@ -153,23 +139,6 @@ om_sim_inbound_check(const struct om_sim_inbound *inbound, char *error, size_t e
 	return missing == NULL;
 }
 
-/* A time as the test gave it, or reckoned from now; buffer holds the latter. */
-static const char *
-resolve_time(const char *given, char buffer[OM_SIM_TIME_SIZE])
-{
-	bool		is_now;
-	int			seconds = 0;
-
-	if (given != NULL)
-	{
-		read_now(given, &is_now, &seconds);
-		if (!is_now)
-			return given;
-	}
-	om_sim_format_time(om_sim_now_ms() + (int64_t) seconds * 1000, buffer);
-	return buffer;
-}
-
 /* The whole of a file, "-" for standard input, with a NUL behind it. */
 static char *
 read_file(const char *path, size_t *len)
@@ -198,12 +167,6 @@ read_file(const char *path, size_t *len)
 	return text;
 }
 
-static size_t
-collect(char *data, size_t size, size_t count, void *out)
-{
-	return fwrite(data, size, count, out);
-}
-
 /*
  * Tell a running simulator that this person wrote.  Returns what it answered by
  * itself ("STOP"), to be freed, or NULL for nothing.
@@ -212,42 +175,23 @@ static char *
 tell_simulator(const char *url, const struct om_sim_inbound *inbound)
 {
 	struct om_sim_json json = {.arena = NULL};
-	char		target[1024];
 	char	   *request;
 	char	   *answer;
-	size_t		request_len;
-	size_t		answer_len;
-	FILE	   *out = om_sim_memory(&request, &request_len);
-	FILE	   *in = om_sim_memory(&answer, &answer_len);
-	CURL	   *easy = curl_easy_init();
-	CURLcode	result;
+	size_t		len;
+	FILE	   *out = om_sim_memory(&request, &len);
 	const char *said;
 	char	   *copy = NULL;
-	long		http = 0;
 
 	fputs("{\"from\":", out);
 	om_sim_json_write(out, inbound->from);
+	om_sim_ledger_field(out, "to", inbound->to);
 	om_sim_ledger_field(out, "text", inbound->text);
 	putc('}', out);
-	fclose(out);
-	snprintf(target, sizeof(target), "%s/sim/inbound", url);
-	if (easy == NULL)
+	if (fclose(out) != 0)
 		om_sim_die("out of memory");
-	curl_easy_setopt(easy, CURLOPT_URL, target);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 10000L);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, in);
-	result = curl_easy_perform(easy);
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &http);
-	curl_easy_cleanup(easy);
-	fclose(in);
-	if (result != CURLE_OK)
-		om_sim_die("the simulator at %s cannot be told: %s", url, curl_easy_strerror(result));
-	if (http != 200 || !om_sim_json_parse(answer, answer_len, &json))
-		om_sim_die("the simulator at %s answered http %ld: %s", url, http, answer);
+	answer = om_sim_tell(url, "/sim/inbound", request, &len);
+	if (!om_sim_json_parse(answer, len, &json))
+		om_sim_die("the simulator at %s answered: %s", url, answer);
 	said = om_sim_json_string(&json, "autoresponse_type");
 	if (said != NULL)
 		copy = om_sim_strdup(said);
@@ -341,7 +285,7 @@ send_once(const struct om_sim_sender *sender, const struct om_sim_inbound *inbou
 		message.type = inbound->type;
 		message.autoresponse = inbound->autoresponse != NULL ? inbound->autoresponse : said;
 		message.webhook_url = sender->webhook_url;
-		message.received_at = resolve_time(inbound->received_at, received_at);
+		message.received_at = om_sim_resolve_time(inbound->received_at, received_at);
 		message.status = "webhook_delivered";
 		if (strcmp(inbound->event_type, "message.sent") == 0 ||
 			strcmp(inbound->event_type, "message.finalized") == 0)
@@ -362,7 +306,7 @@ send_once(const struct om_sim_sender *sender, const struct om_sim_inbound *inbou
 		memcpy(message.media, inbound->media, sizeof(message.media));
 		message.media_count = inbound->media_count;
 		om_sim_event_write(out, inbound->event_type, delivery->event_id,
-						   resolve_time(inbound->occurred_at, occurred_at), &message);
+						   om_sim_resolve_time(inbound->occurred_at, occurred_at), &message);
 	}
 	if (fclose(out) != 0)
 		om_sim_die("out of memory");

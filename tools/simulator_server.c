@@ -17,9 +17,11 @@
 #include "simulator_http.h"
 #include "simulator_json.h"
 #include "simulator_message.h"
+#include "simulator_optout.h"
 #include "simulator_post.h"
 #include "simulator_store.h"
 #include "simulator_util.h"
+#include "timestamp.h"
 
 #define HELD_MAX		96		/* of civetweb's 128 threads */
 
@@ -27,6 +29,7 @@ struct om_sim_server
 {
 	const struct om_sim_server_options *options;
 	struct om_sim_store *store;
+	struct om_sim_optouts *optouts;
 	struct mg_context *http;
 
 	pthread_mutex_t mutex;		/* guards what follows */
@@ -120,7 +123,7 @@ static void
 apply_behaviour(struct om_sim_server *server, struct om_sim_post *post)
 {
 	pthread_mutex_lock(&server->mutex);
-	post->behaviour = om_sim_behaviours_next(&server->behaviours, post->to);
+	post->behaviour = om_sim_behaviours_next(&server->behaviours, OM_SIM_MESSAGES, post->to);
 	pthread_mutex_unlock(&server->mutex);
 	post->status = post->behaviour.status;
 	post->accepted = post->behaviour.accept;
@@ -138,9 +141,54 @@ apply_behaviour(struct om_sim_server *server, struct om_sim_post *post)
 	}
 }
 
-/* Answer 200 with the message, whole, half, or without its id. */
+/* Answer as the behaviour says; body is the answer of one that does nothing wrong. */
 static void
-answer_accepted(struct mg_connection *conn, const struct om_sim_post *post)
+answer_as_told(struct om_sim_server *server, struct mg_connection *conn,
+			   const struct om_sim_behaviour *behaviour, int status, int code,
+			   const char *body, size_t len)
+{
+	char		retry_after[40] = "";
+
+	if (behaviour->retry_after >= 0)
+		snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
+				 behaviour->retry_after);
+	switch (behaviour->kind)
+	{
+		case OM_SIM_ERROR:
+			answer_error(conn, status, retry_after, code, NULL);
+			break;
+		case OM_SIM_NO_BODY:
+			om_sim_http_answer(conn, status, "", NULL, NULL, 0);
+			break;
+		case OM_SIM_REDIRECT:
+			om_sim_http_answer(conn, status, "Location: /v2/elsewhere\r\n", NULL, NULL, 0);
+			break;
+		case OM_SIM_SILENT:
+			hold(server, behaviour->ms);
+			om_sim_http_close(conn);
+			break;
+		case OM_SIM_CUT:
+		case OM_SIM_CUT_EARLY:
+			om_sim_http_close(conn);
+			break;
+		case OM_SIM_GARBAGE:
+			om_sim_http_answer(conn, 200, "", "text/html", "<html>upstream said hello", 25);
+			break;
+		case OM_SIM_HALF:
+			om_sim_http_answer_half(conn, body, len);
+			break;
+		case OM_SIM_DELAY:
+			hold(server, behaviour->ms);
+			/* FALLTHROUGH */
+		default:
+			om_sim_http_answer(conn, 200, "", "application/json", body, len);
+			break;
+	}
+}
+
+static void
+answer_post(struct om_sim_server *server, struct mg_connection *conn,
+			const struct om_sim_post *post)
 {
 	struct om_sim_described described;
 	char	   *body;
@@ -157,53 +205,8 @@ answer_accepted(struct mg_connection *conn, const struct om_sim_post *post)
 	}
 	putc('}', out);
 	fclose(out);
-	if (post->behaviour.kind == OM_SIM_HALF)
-		om_sim_http_answer_half(conn, body, len);
-	else
-		om_sim_http_answer(conn, 200, "", "application/json", body, len);
+	answer_as_told(server, conn, &post->behaviour, post->status, post->error_code, body, len);
 	free(body);
-}
-
-static void
-answer_post(struct om_sim_server *server, struct mg_connection *conn,
-			const struct om_sim_post *post)
-{
-	const struct om_sim_behaviour *behaviour = &post->behaviour;
-	char		retry_after[40] = "";
-
-	if (behaviour->retry_after >= 0)
-		snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
-				 behaviour->retry_after);
-	switch (behaviour->kind)
-	{
-		case OM_SIM_ERROR:
-			answer_error(conn, post->status, retry_after, post->error_code, NULL);
-			break;
-		case OM_SIM_NO_BODY:
-			om_sim_http_answer(conn, post->status, "", NULL, NULL, 0);
-			break;
-		case OM_SIM_REDIRECT:
-			om_sim_http_answer(conn, post->status, "Location: /v2/elsewhere\r\n", NULL, NULL, 0);
-			break;
-		case OM_SIM_SILENT:
-			hold(server, behaviour->ms);
-			om_sim_http_close(conn);
-			break;
-		case OM_SIM_CUT:
-		case OM_SIM_CUT_EARLY:
-			om_sim_http_close(conn);
-			break;
-		case OM_SIM_GARBAGE:
-			om_sim_http_answer(conn, 200, "", "text/html", "<html>upstream said hello", 25);
-			break;
-		case OM_SIM_DELAY:
-			hold(server, behaviour->ms);
-			answer_accepted(conn, post);
-			break;
-		default:
-			answer_accepted(conn, post);
-			break;
-	}
 }
 
 static void
@@ -232,7 +235,7 @@ post_message(struct om_sim_server *server, struct mg_connection *conn)
 	else if (!om_sim_json_parse(body, len, &json))
 		om_sim_post_refuse(&post, 400, 10023, NULL);
 	else
-		om_sim_post_check(&post, &json, server->options->webhook_url, server->store);
+		om_sim_post_check(&post, &json, server->options->webhook_url, server->optouts);
 	if (!is_authorized(server, conn))
 		om_sim_post_refuse(&post, 401, 10009, NULL);
 	if (post.error_code == 0)
@@ -253,8 +256,9 @@ post_message(struct om_sim_server *server, struct mg_connection *conn)
 }
 
 static void
-get_message(struct om_sim_server *server, struct mg_connection *conn, const char *id)
+get_message(struct om_sim_server *server, struct mg_connection *conn)
 {
+	const char *id = mg_get_request_info(conn)->local_uri + strlen("/v2/messages/");
 	struct om_sim_stored stored;
 	struct om_sim_described described;
 	int64_t		now = om_sim_now_ms();
@@ -284,6 +288,95 @@ get_message(struct om_sim_server *server, struct mg_connection *conn, const char
 	fclose(out);
 	answer_json(conn, 200, "", body);
 	free(body);
+}
+
+static void
+write_optouts(FILE *out, const struct om_sim_optout *optouts, int count,
+			  const struct om_sim_optout_query *query, int total)
+{
+	char		created_at[OM_SIM_TIME_SIZE];
+	int			i;
+
+	fputs("{\"data\":[", out);
+	for (i = 0; i < count; i++)
+	{
+		om_sim_format_time(optouts[i].created_at, created_at);
+		fprintf(out, "%s{\"created_at\":\"%s\",\"from\":", i > 0 ? "," : "", created_at);
+		om_sim_json_write(out, optouts[i].from[0] != '\0' ? optouts[i].from : NULL);
+		om_sim_ledger_field(out, "to", optouts[i].to);
+		om_sim_ledger_field(out, "keyword", optouts[i].keyword[0] != '\0' ? optouts[i].keyword : NULL);
+		om_sim_ledger_field(out, "messaging_profile_id", OM_SIM_PROFILE_ID);
+		putc('}', out);
+	}
+	fprintf(out, "],\"meta\":{\"page_number\":%d,\"page_size\":%d,\"total_pages\":%d,"
+			"\"total_results\":%d}}", query->page, query->size,
+			(total + query->size - 1) / query->size, total);
+}
+
+static void
+record_list(struct om_sim_server *server, const char *query, const char *error,
+			const struct om_sim_behaviour *behaviour, int status, int count)
+{
+	struct om_sim_line line;
+	FILE	   *out = om_sim_ledger_begin(server->options->ledger, &line, "optouts");
+
+	if (out == NULL)
+		return;
+	om_sim_ledger_field(out, "query", query);
+	om_sim_ledger_field(out, "error", error);
+	om_sim_ledger_field(out, "behaviour", behaviour->spec[0] != '\0' ? behaviour->spec : NULL);
+	fprintf(out, ",\"http\":%d,\"count\":%d", status, count);
+	om_sim_ledger_end(server->options->ledger, &line);
+	om_sim_ledger_flush(server->options->ledger);
+}
+
+/* A page of the opt-out list.  Who asks wrongly is told so, whatever the behaviour. */
+static void
+get_optouts(struct om_sim_server *server, struct mg_connection *conn)
+{
+	const char *text = mg_get_request_info(conn)->query_string;
+	struct om_sim_behaviour behaviour = {.retry_after = -1};
+	struct om_sim_optout *optouts;
+	struct om_sim_optout_query query;
+	char		error[200];
+	char	   *body;
+	size_t		len;
+	FILE	   *out;
+	int			count = 0;
+	int			total = 0;
+
+	if (!is_authorized(server, conn))
+	{
+		record_list(server, text, "no key, or a wrong one", &behaviour, 401, 0);
+		answer_error(conn, 401, "", 10009, NULL);
+		return;
+	}
+	if (!om_sim_optout_query_parse(text, &query, error, sizeof(error)))
+	{
+		record_list(server, text, error, &behaviour, 400, 0);
+		answer_error(conn, 400, "", 10015, NULL);
+		return;
+	}
+	pthread_mutex_lock(&server->mutex);
+	behaviour = om_sim_behaviours_next(&server->behaviours, OM_SIM_OPTOUTS, "");
+	pthread_mutex_unlock(&server->mutex);
+	optouts = om_sim_alloc(sizeof(*optouts) * OM_SIM_OPTOUT_PAGE_MAX);
+	if (query.profile[0] == '\0' || strcmp(query.profile, OM_SIM_PROFILE_ID) == 0)
+		count = om_sim_optouts_page(server->optouts, &query, optouts, &total);
+	out = om_sim_memory(&body, &len);
+	write_optouts(out, optouts, count, &query, total);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	record_list(server, text, NULL, &behaviour, behaviour.status, count);
+	answer_as_told(server, conn, &behaviour, behaviour.status, behaviour.code, body, len);
+	free(body);
+	free(optouts);
+}
+
+static void
+get_health(struct om_sim_server *server, struct mg_connection *conn)
+{
+	answer_json(conn, 200, "", "{\"status\":\"ok\"}");
 }
 
 static void
@@ -354,8 +447,64 @@ reset(struct om_sim_server *server, struct mg_connection *conn)
 	server->generation++;
 	pthread_cond_broadcast(&server->release);
 	pthread_mutex_unlock(&server->mutex);
-	om_sim_store_unblock_all(server->store);
+	om_sim_optouts_clear(server->optouts);
 	answer_json(conn, 200, "", "{\"status\":\"ok\"}");
+}
+
+/* NULL, or why this opt-out cannot be taken; blanks around its keyword are left out. */
+static const char *
+add_optout(struct om_sim_server *server, const char *from, const char *to, const char *keyword,
+		   int64_t created_at)
+{
+	struct om_sim_optout optout = {.created_at = created_at};
+	size_t		len;
+
+	if (strlen(to) >= sizeof(optout.to) || (from != NULL && strlen(from) >= sizeof(optout.from)))
+		return "a number is too long";
+	strcpy(optout.to, to);
+	if (from != NULL)
+		strcpy(optout.from, from);
+	if (keyword != NULL)
+	{
+		keyword += strspn(keyword, " \t\r\n");
+		len = strlen(keyword);
+		while (len > 0 && strchr(" \t\r\n", keyword[len - 1]) != NULL)
+			len--;
+		if (len >= sizeof(optout.keyword))
+			return "the keyword is too long";
+		memcpy(optout.keyword, keyword, len);
+	}
+	return om_sim_optouts_add(server->optouts, &optout) ? NULL : "the opt-out list is full";
+}
+
+/* Somebody opted out, and no webhook tells of it. */
+static void
+post_optout(struct om_sim_server *server, struct mg_connection *conn)
+{
+	struct om_sim_json json = {.arena = NULL};
+	size_t		len;
+	char	   *body = om_sim_http_body(conn, &len);
+	const char *to;
+	const char *time;
+	const char *complaint = NULL;
+	int64_t		created_at = om_sim_now_ms() * 1000;
+
+	if (body == NULL || !om_sim_json_parse(body, len, &json))
+		complaint = "the body is not a JSON object";
+	else if ((to = om_sim_json_string(&json, "to")) == NULL || *to == '\0')
+		complaint = "\"to\" is missing";
+	else if ((time = om_sim_json_string(&json, "created_at")) != NULL &&
+			 !om_timestamp_parse(time, strlen(time), &created_at))
+		complaint = "\"created_at\" is no time of RFC 3339";
+	else
+		complaint = add_optout(server, om_sim_json_string(&json, "from"), to,
+							   om_sim_json_string(&json, "keyword"), created_at / 1000);
+	if (complaint != NULL)
+		answer_complaint(conn, 400, complaint);
+	else
+		answer_json(conn, 200, "", "{\"status\":\"ok\"}");
+	om_sim_json_free(&json);
+	free(body);
 }
 
 /*
@@ -369,6 +518,7 @@ post_inbound(struct om_sim_server *server, struct mg_connection *conn)
 	size_t		len;
 	char	   *body = om_sim_http_body(conn, &len);
 	const char *from;
+	const char *text;
 	const char *autoresponse = NULL;
 	const char *complaint = NULL;
 	char		answer[64];
@@ -379,12 +529,13 @@ post_inbound(struct om_sim_server *server, struct mg_connection *conn)
 		complaint = "\"from\" is missing";
 	else if (server->options->native_optout)
 	{
-		autoresponse = om_sim_autoresponse(om_sim_json_string(&json, "text"));
+		text = om_sim_json_string(&json, "text");
+		autoresponse = om_sim_autoresponse(text);
 		if (autoresponse != NULL && strcmp(autoresponse, "START") == 0)
-			om_sim_store_unblock(server->store, from);
-		else if (autoresponse != NULL && strcmp(autoresponse, "STOP") == 0 &&
-				 !om_sim_store_block(server->store, from))
-			complaint = "the opt-out list is full";
+			om_sim_optouts_remove(server->optouts, from);
+		else if (autoresponse != NULL && strcmp(autoresponse, "STOP") == 0)
+			complaint = add_optout(server, om_sim_json_string(&json, "to"), from, text,
+								   om_sim_now_ms());
 	}
 	if (complaint != NULL)
 		answer_complaint(conn, 400, complaint);
@@ -399,36 +550,44 @@ post_inbound(struct om_sim_server *server, struct mg_connection *conn)
 	free(body);
 }
 
+/* A path that ends with a slash goes on with an identifier. */
+static const struct
+{
+	const char *path;
+	const char *method;
+	void		(*answer) (struct om_sim_server *server, struct mg_connection *conn);
+}			routes[] = {
+	{"/v2/messages", "POST", post_message},
+	{"/v2/messages/", "GET", get_message},
+	{"/v2/messaging_optouts", "GET", get_optouts},
+	{"/healthz", "GET", get_health},
+	{"/sim/ledger", "GET", get_ledger},
+	{"/sim/behave", "POST", post_behave},
+	{"/sim/reset", "POST", reset},
+	{"/sim/inbound", "POST", post_inbound},
+	{"/sim/optout", "POST", post_optout},
+};
+
 static void
 handle(void *context, struct mg_connection *conn, const char *method, const char *path)
 {
-	struct om_sim_server *server = context;
-	bool		is_get = strcmp(method, "GET") == 0;
-	bool		is_post = strcmp(method, "POST") == 0;
-	bool		is_message = strncmp(path, "/v2/messages/", 13) == 0;
-	bool		posts = strcmp(path, "/v2/messages") == 0 || strcmp(path, "/sim/behave") == 0 ||
-		strcmp(path, "/sim/reset") == 0 || strcmp(path, "/sim/inbound") == 0;
-	bool		gets = is_message || strcmp(path, "/healthz") == 0 ||
-		strcmp(path, "/sim/ledger") == 0;
+	size_t		i;
 
-	if (!posts && !gets)
-		answer_error(conn, 404, "", 10005, NULL);
-	else if (posts ? !is_post : !is_get)
-		answer_error(conn, 405, posts ? "Allow: POST\r\n" : "Allow: GET\r\n", 10030, NULL);
-	else if (strcmp(path, "/v2/messages") == 0)
-		post_message(server, conn);
-	else if (strcmp(path, "/sim/behave") == 0)
-		post_behave(server, conn);
-	else if (strcmp(path, "/sim/reset") == 0)
-		reset(server, conn);
-	else if (strcmp(path, "/sim/inbound") == 0)
-		post_inbound(server, conn);
-	else if (is_message)
-		get_message(server, conn, path + 13);
-	else if (strcmp(path, "/sim/ledger") == 0)
-		get_ledger(server, conn);
-	else
-		answer_json(conn, 200, "", "{\"status\":\"ok\"}");
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+	{
+		const char *route = routes[i].path;
+		size_t		len = strlen(route);
+
+		if (route[len - 1] == '/' ? strncmp(path, route, len) != 0 : strcmp(path, route) != 0)
+			continue;
+		if (strcmp(method, routes[i].method) == 0)
+			routes[i].answer(context, conn);
+		else
+			answer_error(conn, 405, routes[i].method[0] == 'P' ? "Allow: POST\r\n" :
+						 "Allow: GET\r\n", 10030, NULL);
+		return;
+	}
+	answer_error(conn, 404, "", 10005, NULL);
 }
 
 struct om_sim_server *
@@ -440,6 +599,7 @@ om_sim_server_start(const struct om_sim_server_options *options, int *port)
 	server->options = options;
 	server->behaviours = options->behaviours;
 	server->store = om_sim_store_create();
+	server->optouts = om_sim_optouts_create();
 	pthread_mutex_init(&server->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -458,6 +618,7 @@ om_sim_server_stop(struct om_sim_server *server)
 	pthread_mutex_unlock(&server->mutex);
 	mg_stop(server->http);
 	om_sim_store_free(server->store);
+	om_sim_optouts_free(server->optouts);
 	pthread_mutex_destroy(&server->mutex);
 	pthread_cond_destroy(&server->release);
 	free(server);

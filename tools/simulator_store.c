@@ -1,10 +1,8 @@
 /*
  * simulator_store.c
- *		What the simulated provider remembers: accepted messages and opt-outs.
+ *		The messages that the simulated provider accepted.
  *
- * Both are bounded arrays searched from end to end, which is quick enough for a
- * test tool.  The pages of Telnyx disagree whether a STOP blocks a profile or an
- * account; the simulator is one profile of one account, so the person's number is the key.
+ * A bounded array searched from end to end, which is quick enough for a test tool.
  */
 #include "simulator_store.h"
 
@@ -13,15 +11,12 @@
 #include <string.h>
 
 #define MESSAGES_MAX	2048
-#define BLOCKS_MAX		4096
 
 struct om_sim_store
 {
 	pthread_mutex_t mutex;
 	struct om_sim_stored *messages;
 	uint64_t	added;
-	char		blocks[BLOCKS_MAX][OM_SIM_ADDRESS_SIZE];
-	int			block_count;
 };
 
 struct om_sim_store *
@@ -67,63 +62,4 @@ om_sim_store_find(struct om_sim_store *store, const char *id, struct om_sim_stor
 		}
 	pthread_mutex_unlock(&store->mutex);
 	return found;
-}
-
-/* The caller holds the mutex. */
-static int
-find_block(const struct om_sim_store *store, const char *address)
-{
-	int			i;
-
-	for (i = 0; i < store->block_count; i++)
-		if (strcmp(store->blocks[i], address) == 0)
-			return i;
-	return -1;
-}
-
-bool
-om_sim_store_block(struct om_sim_store *store, const char *address)
-{
-	bool		blocked;
-
-	pthread_mutex_lock(&store->mutex);
-	blocked = find_block(store, address) >= 0;
-	if (!blocked && store->block_count < BLOCKS_MAX && strlen(address) < OM_SIM_ADDRESS_SIZE)
-	{
-		strcpy(store->blocks[store->block_count++], address);
-		blocked = true;
-	}
-	pthread_mutex_unlock(&store->mutex);
-	return blocked;
-}
-
-void
-om_sim_store_unblock(struct om_sim_store *store, const char *address)
-{
-	int			i;
-
-	pthread_mutex_lock(&store->mutex);
-	i = find_block(store, address);
-	if (i >= 0 && i != --store->block_count)
-		strcpy(store->blocks[i], store->blocks[store->block_count]);
-	pthread_mutex_unlock(&store->mutex);
-}
-
-bool
-om_sim_store_is_blocked(struct om_sim_store *store, const char *address)
-{
-	bool		blocked;
-
-	pthread_mutex_lock(&store->mutex);
-	blocked = find_block(store, address) >= 0;
-	pthread_mutex_unlock(&store->mutex);
-	return blocked;
-}
-
-void
-om_sim_store_unblock_all(struct om_sim_store *store)
-{
-	pthread_mutex_lock(&store->mutex);
-	store->block_count = 0;
-	pthread_mutex_unlock(&store->mutex);
 }

@@ -1,6 +1,6 @@
 /*
  * simulator_store.h
- *		What the simulated provider remembers: accepted messages and opt-outs.
+ *		The messages that the simulated provider accepted.
  */
 #ifndef OM_SIMULATOR_STORE_H
 #define OM_SIMULATOR_STORE_H
@@ -40,11 +40,5 @@ extern void om_sim_store_free(struct om_sim_store *store);
 extern void om_sim_store_add(struct om_sim_store *store, const struct om_sim_stored *message);
 extern bool om_sim_store_find(struct om_sim_store *store, const char *id,
 							  struct om_sim_stored *message);
-
-/* The opt-out list; blocking fails when it is full. */
-extern bool om_sim_store_block(struct om_sim_store *store, const char *address);
-extern void om_sim_store_unblock(struct om_sim_store *store, const char *address);
-extern bool om_sim_store_is_blocked(struct om_sim_store *store, const char *address);
-extern void om_sim_store_unblock_all(struct om_sim_store *store);
 
 #endif							/* OM_SIMULATOR_STORE_H */

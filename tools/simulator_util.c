@@ -44,6 +44,21 @@ om_sim_format_time(int64_t ms, char out[OM_SIM_TIME_SIZE])
 	snprintf(out, OM_SIM_TIME_SIZE, "%s.%03d+00:00", date, (int) (ms % 1000));
 }
 
+const char *
+om_sim_resolve_time(const char *given, char buffer[OM_SIM_TIME_SIZE])
+{
+	int			seconds = 0;
+
+	if (given != NULL && strncmp(given, "now", 3) != 0)
+		return given;
+	if (given != NULL && given[3] != '\0' &&
+		((given[3] != '+' && given[3] != '-') || given[4] < '0' || given[4] > '9' ||
+		 !om_sim_read_int(given + 3, -OM_SIM_OFFSET_MAX, OM_SIM_OFFSET_MAX, &seconds)))
+		return NULL;
+	om_sim_format_time(om_sim_now_ms() + (int64_t) seconds * 1000, buffer);
+	return buffer;
+}
+
 void
 om_sim_uuid(char out[OM_SIM_UUID_SIZE])
 {

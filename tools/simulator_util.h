@@ -21,6 +21,13 @@ extern int64_t om_sim_monotonic_ms(void);
 /* As Telnyx writes times: 2026-05-15T18:47:40.731+00:00 */
 extern void om_sim_format_time(int64_t ms, char out[OM_SIM_TIME_SIZE]);
 
+/*
+ * A time as a test gives it: NULL for now, "now+SECONDS" or "now-SECONDS", which are written
+ * into buffer, or any other text, which is returned as it is.  NULL for a bad offset.
+ */
+#define OM_SIM_OFFSET_MAX	1000000000	/* seconds, some thirty years */
+extern const char *om_sim_resolve_time(const char *given, char buffer[OM_SIM_TIME_SIZE]);
+
 /* A random UUID, version 4. */
 extern void om_sim_uuid(char out[OM_SIM_UUID_SIZE]);
 

@@ -27,7 +27,7 @@ next(const char *to)
 {
 	static struct om_sim_behaviour behaviour;
 
-	behaviour = om_sim_behaviours_next(&all, to);
+	behaviour = om_sim_behaviours_next(&all, OM_SIM_MESSAGES, to);
 	return behaviour.spec;
 }
 
@@ -38,7 +38,9 @@ test_parsing(void)
 		"", "nope", "delay", "delay:ms=-1", "delay:ms=x", "ok:ms=5", "429:json", "503:jsn",
 		"error", "error:status=402", "error:code=1", "error:status=200,code=1", "cut:times=0",
 		"cut:to=", "cut:accept=perhaps", "500:retry_after=1", "cut-early:to=+15555550123",
-		"cut-early:accept=yes", "failed:status=500",
+		"cut-early:accept=yes", "failed:status=500", "500:on=messages", "noid:on=optouts",
+		"40300:on=optouts", "500:on=optouts,to=+15555550123", "half:on=optouts,accept=yes",
+		"cut-early:on=optouts", "failed:on=optouts", "error:status=400,code=40300,on=optouts",
 	};
 	struct om_sim_behaviour behaviour;
 	char		error[200];
@@ -90,6 +92,22 @@ test_order(void)
 }
 
 static void
+test_lists(void)
+{
+	all.count = 0;
+	ok(add("500:on=optouts,times=1") && add("429:on=optouts,retry_after=3") &&
+	   add("delay:ms=5,times=1"), "a list of opt-outs can misbehave, too");
+	is(next("+15555550123"), "delay:ms=5,times=1", "a message meets only what is for messages");
+	is(next("+15555550123"), "ok", "and after that nothing");
+	is(om_sim_behaviours_next(&all, OM_SIM_OPTOUTS, "").spec, "500:on=optouts,times=1",
+	   "a list meets what is for lists");
+	is(om_sim_behaviours_next(&all, OM_SIM_OPTOUTS, "").spec, "429:on=optouts,retry_after=3",
+	   "in the same order");
+	add("cut-early");
+	ok(om_sim_behaviours_cut_early(&all), "what is cut early is a message");
+}
+
+static void
 test_room(void)
 {
 	int			i;
@@ -108,6 +126,7 @@ main(void)
 {
 	test_parsing();
 	test_order();
+	test_lists();
 	test_room();
 	return done_testing();
 }
