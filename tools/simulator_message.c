@@ -11,16 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "segment.h"
 #include "simulator_json.h"
 
 #define ORGANIZATION_ID	"aaaaaaaa-0000-4000-8000-000000000002"
-
-/* The letters outside ASCII that the default GSM alphabet has, as UTF-8. */
-static const char gsm_letters[] =
-"£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà";
-
-/* Those of its extension table take two places each. */
-static const char gsm_extended[] = "^{}\\[~]|";
 
 static const struct
 {
@@ -78,50 +72,14 @@ om_sim_error_write(FILE *out, int code, const char *pointer)
 	fputs("]}", out);
 }
 
-/* The length of the UTF-8 sequence that begins here; bad bytes count as one. */
-static int
-sequence_length(const char *p)
-{
-	int			len = 1;
-
-	while ((p[len] & 0xC0) == 0x80)
-		len++;
-	return len;
-}
-
-static bool
-has_letter(const char *letters, const char *p, int len)
-{
-	for (; *letters != '\0'; letters += sequence_length(letters))
-		if (sequence_length(letters) == len && memcmp(letters, p, (size_t) len) == 0)
-			return true;
-	return false;
-}
-
 int
 om_sim_message_parts(const char *text, bool *gsm7)
 {
-	const char *p;
-	int			septets = 0;
-	int			units = 0;		/* of UTF-16 */
-	int			len;
+	OmSegments	count = om_segment_count(text, text != NULL ? strlen(text) : 0);
 
-	*gsm7 = true;
-	for (p = text; p != NULL && *p != '\0'; p += len)
-	{
-		len = sequence_length(p);
-		units += len == 4 ? 2 : 1;
-		septets++;
-		if (len == 1 && strchr(gsm_extended, *p) != NULL)
-			septets++;
-		else if (len == 3 && memcmp(p, "€", 3) == 0)
-			septets++;
-		else if (len == 1 ? *p == '`' || *p == '\t' : !has_letter(gsm_letters, p, len))
-			*gsm7 = false;
-	}
-	if (*gsm7)
-		return septets <= 160 ? 1 : (septets + 152) / 153;
-	return units <= 70 ? 1 : (units + 66) / 67;
+	*gsm7 = count.encoding == OM_ENCODING_GSM7;
+	/* pictures without a text are one part, too */
+	return count.segments > 0 ? (int) count.segments : 1;
 }
 
 static void
