@@ -1,5 +1,5 @@
 /*
- * phone.cc
+ * test_phone.cc
  *		om_phone_read_number against libphonenumber itself, both with the same metadata.
  *
  * It is linked with tables that are generated from the metadata that the library of the
@@ -250,7 +250,7 @@ test_examples()
 	   " forms of example numbers are read alike (" + std::to_string(differences) + " differ)");
 }
 
-/* test/oracle/phone DIRECTORY_OF_DATA [COUNT_OF_DIGIT_STRINGS [COUNT_OF_MESSY_STRINGS]] */
+/* test_phone DIRECTORY_OF_DATA [COUNT_OF_DIGIT_STRINGS [COUNT_OF_MESSY_STRINGS]] */
 int
 main(int argc, char **argv)
 {
