@@ -68,32 +68,37 @@ is_invisible(uint32_t code)
 		code == 0xfeff;
 }
 
+static bool
+is_blank(uint32_t code)
+{
+	return is_space(code) || is_invisible(code);
+}
+
 /* Cut white space and invisible characters from both ends */
 static void
 trim(const char **raw, size_t *len)
 {
-	size_t		pos = 0;
-	size_t		end = 0;
-	bool		started = false;
+	uint32_t	code;
+	size_t		size;
 
-	while (pos < *len)
+	while (*len > 0)
 	{
-		uint32_t	code;
-		size_t		size = om_utf8_decode(*raw + pos, *len - pos, &code);
-
-		if (!is_space(code) && !is_invisible(code))
-			started = true;
-		if (!started)
-		{
-			*raw += size;
-			*len -= size;
-			continue;
-		}
-		pos += size;
-		if (!is_space(code) && !is_invisible(code))
-			end = pos;
+		size = om_utf8_decode(*raw, *len, &code);
+		if (!is_blank(code))
+			break;
+		*raw += size;
+		*len -= size;
 	}
-	*len = end;
+	while (*len > 0)
+	{
+		/* back to where the last character begins */
+		size = 1;
+		while (size < *len && size < 4 && ((*raw)[*len - size] & 0xc0) == 0x80)
+			size++;
+		if (om_utf8_decode(*raw + *len - size, size, &code) != size || !is_blank(code))
+			break;
+		*len -= size;
+	}
 }
 
 /* Cut the scheme of a URI */
@@ -227,8 +232,14 @@ clean(const char *raw, size_t len, char *out)
 	while (pos < len)
 	{
 		uint32_t	code;
-		size_t		end = parameter_end(raw, len, pos);
+		size_t		end;
 
+		if (raw[pos] > ' ' && raw[pos] <= '~' && raw[pos] != ';')
+		{
+			out[n++] = raw[pos++];
+			continue;
+		}
+		end = parameter_end(raw, len, pos);
 		if (end > pos)
 		{
 			pos = end;
@@ -359,10 +370,12 @@ is_canonical(const char *raw, size_t len)
 	return true;
 }
 
-/* What looked like a number of a country is none, so that it is of no country */
+/* What may have looked like a number is none, so that it is of no country */
 static OmPhoneStatus
-none(OmPhone *out)
+none(const char *raw, size_t len, OmPhone *out)
 {
+	if (is_alphanumeric(raw, len))
+		out->kind = OM_PHONE_KIND_ALPHANUMERIC;
 	out->country_code = 0;
 	out->region[0] = '\0';
 	return OM_PHONE_NOT_A_NUMBER;
@@ -395,14 +408,10 @@ parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 		return OM_PHONE_NOT_A_NUMBER;
 	}
 	text_len = clean(raw, len, text);
-	if (is_alphanumeric(raw, len))
-		out->kind = OM_PHONE_KIND_ALPHANUMERIC;
-	if (!om_phone_text_read(text, text_len, &form) || !is_number_only(&form))
-		return OM_PHONE_NOT_A_NUMBER;
-
 	region = om_phone_region_find(region_id);
-	if (form.letters > 0 && !is_vanity(&form, region))
-		return OM_PHONE_NOT_A_NUMBER;
+	if (!om_phone_text_read(text, text_len, &form) || !is_number_only(&form) ||
+		(form.letters > 0 && !is_vanity(&form, region)))
+		return none(raw, len, out);
 	status = om_phone_number_read(&form, region, &number);
 	if (number.country_code != 0)
 		status = accept_number(&number, status, out);
@@ -410,14 +419,15 @@ parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 		status = OM_PHONE_NOT_A_NUMBER;
 	if (out->e164[0] != '\0')
 		memcpy(out->extension, form.extension, sizeof(out->extension));
-	else if (out->kind == OM_PHONE_KIND_ALPHANUMERIC)
-		return none(out);
+	else if (is_alphanumeric(raw, len))
+		return none(raw, len, out);
 	else if (!form.plus && form.extension[0] == '\0' && form.letters == 0 &&
 			 form.len >= MIN_SHORT_CODE && form.len <= MAX_SHORT_CODE &&
 			 !(status == OM_PHONE_LOCAL_ONLY && form.len >= NANP_LOCAL_DIGITS))
 	{
+		none(raw, len, out);
 		out->kind = OM_PHONE_KIND_SHORT_CODE;
-		return none(out);
+		return OM_PHONE_NOT_A_NUMBER;
 	}
 	return status;
 }

@@ -153,13 +153,20 @@ digit_value(uint32_t code)
 static unsigned char
 byte_of(uint32_t code)
 {
-	size_t		i;
+	size_t		low = 0;
+	size_t		high = sizeof(named) / sizeof(named[0]);
 	int			digit;
 
-	for (i = 0; i < sizeof(named) / sizeof(named[0]) && named[i].first <= code; i++)
+	while (low < high)
 	{
-		if (code <= named[i].last)
-			return named[i].byte;
+		size_t		middle = (low + high) / 2;
+
+		if (code > named[middle].last)
+			low = middle + 1;
+		else if (code < named[middle].first)
+			high = middle;
+		else
+			return named[middle].byte;
 	}
 	digit = digit_value(code);
 	if (digit >= 0)
@@ -448,12 +455,34 @@ extension_at(const unsigned char *text, size_t start, size_t end)
 }
 
 /*
+ * Where an extension could begin: it ends in digits, and has none before them.  end when there
+ * can be no extension.
+ */
+static size_t
+extension_floor(const unsigned char *text, size_t start, size_t end)
+{
+	size_t		last = end;
+	size_t		pos;
+
+	if (last > start && text[last - 1] == '#')
+		last--;
+	for (pos = last; pos > start && is(text[pos - 1], DIGIT); pos--)
+		;
+	if (pos == last)
+		return end;
+	while (pos > start && !is(text[pos - 1], DIGIT))
+		pos--;
+	return pos;
+}
+
+/*
  * Could this be a number?  Two digits, or three with punctuation between them and then
  * anything that numbers are written with; an extension may follow.
  */
 static bool
 is_viable(const unsigned char *text, size_t start, size_t end, bool label)
 {
+	size_t		floor = label ? extension_floor(text, start, end) : end;
 	size_t		pos = start;
 	size_t		digits = 0;
 
@@ -470,7 +499,9 @@ is_viable(const unsigned char *text, size_t start, size_t end, bool label)
 	}
 	for (;;)
 	{
-		if (pos == end || (label && extension_at(text, pos, end) > 0))
+		if (pos == end)
+			return true;
+		if (pos >= floor && !is(text[pos], DIGIT) && extension_at(text, pos, end) > 0)
 			return true;
 		if (!is(text[pos], DIGIT | PUNCT | ALPHA))
 			return false;
@@ -484,14 +515,13 @@ split_extension(OmPhoneText *form)
 {
 	size_t		pos;
 
-	for (pos = form->start; pos < form->end; pos++)
+	for (pos = extension_floor(form->text, form->start, form->end);
+		 pos < form->end && !is(form->text[pos], DIGIT); pos++)
 	{
-		size_t		digits;
+		size_t		digits = extension_at(form->text, pos, form->end);
 		size_t		n = 0;
 
-		/* an extension begins with a separator or a label */
-		if (is(form->text[pos], DIGIT) ||
-			(digits = extension_at(form->text, pos, form->end)) == 0)
+		if (digits == 0)
 			continue;
 		if (!is_viable(form->text, form->start, pos, true))
 			return;

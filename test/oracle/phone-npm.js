@@ -30,6 +30,7 @@ const reasons = [
 		/[\uff10-\uff19\u0660-\u0669\u06f0-\u06f9]/.test(text)],
 	['a letter beyond ASCII at the end', text => /[\p{L}\p{N}]/u.test(
 		text.match(/[^0-9A-Za-z#\uff10-\uff19\u0660-\u0669\u06f0-\u06f9]*$/)[0])],
+	['the long s and the sign of Kelvin, which are letters to C++', text => /[\u017f\u212a]/.test(text)],
 	['the full-width tilde', text => text.includes('\uff5e')],
 	['two marks of a second number', text => (text.match(/[\\/] *x/g) || []).length > 1],
 	['a number beyond 2^53, which JavaScript rounds', (text, bytes, national) => national > 9007199254740992n],
