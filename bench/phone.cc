@@ -45,7 +45,7 @@ static const Case cases[] = {
 	{"messy", "1-800-FLOWERS", "US"},
 	{"messy", "415-555-2671 ext. 123", "US"},
 	{"messy", "\xef\xbc\x88\xef\xbc\x94\xef\xbc\x91\xef\xbc\x95\xef\xbc\x89 555\xe2\x80\x91" "2671", "US"},
-	{"messy", "tel:+49-30-901820;phone-context=+44", "US"},
+	{"messy", "tel:+49-30-901820;ext=12", "US"},
 	{"none", "262966", "US"},
 	{"none", "AMZN2024", "US"},
 	{"none", "jo@example.com", "US"},

@@ -27,11 +27,17 @@
 #define MAX_E164_DIGITS		15
 
 #define NANP_DIGITS			10
-#define NANP_LOCAL_DIGITS	7
 
 #define MAX_ALPHANUMERIC	11
+
+/*
+ * Short codes have 3 to 8 digits.  Plans like those of Germany and Australia count numbers of
+ * five and six digits as possible; nobody can be reached by one, so that without a plus they
+ * are short codes unless they are valid.
+ */
 #define MIN_SHORT_CODE		3
 #define MAX_SHORT_CODE		8
+#define MAX_USUAL_SHORT_CODE	6
 
 static bool
 is_digit(char c)
@@ -390,6 +396,7 @@ parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 	OmPhoneText form;
 	char		text[MAX_RAW_LEN];
 	size_t		text_len;
+	bool		short_form;
 
 	if (raw == NULL || len > MAX_RAW_LEN)
 		return OM_PHONE_NOT_A_NUMBER;
@@ -412,18 +419,22 @@ parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 	if (!om_phone_text_read(text, text_len, &form) || !is_number_only(&form) ||
 		(form.letters > 0 && !is_vanity(&form, region)))
 		return none(raw, len, out);
+	short_form = !form.plus && form.extension[0] == '\0' && form.letters == 0 &&
+		form.len >= MIN_SHORT_CODE && form.len <= MAX_SHORT_CODE;
 	status = om_phone_number_read(&form, region, &number);
 	if (number.country_code != 0)
-		status = accept_number(&number, status, out);
+	{
+		if (!short_form || form.len > MAX_USUAL_SHORT_CODE || number.valid)
+			status = accept_number(&number, status, out);
+	}
 	else if (!form.plus && region == NULL)
 		status = OM_PHONE_NOT_A_NUMBER;
 	if (out->e164[0] != '\0')
 		memcpy(out->extension, form.extension, sizeof(out->extension));
 	else if (is_alphanumeric(raw, len))
 		return none(raw, len, out);
-	else if (!form.plus && form.extension[0] == '\0' && form.letters == 0 &&
-			 form.len >= MIN_SHORT_CODE && form.len <= MAX_SHORT_CODE &&
-			 !(status == OM_PHONE_LOCAL_ONLY && form.len >= NANP_LOCAL_DIGITS))
+	else if (short_form &&
+			 !(status == OM_PHONE_LOCAL_ONLY && form.len > MAX_USUAL_SHORT_CODE))
 	{
 		none(raw, len, out);
 		out->kind = OM_PHONE_KIND_SHORT_CODE;

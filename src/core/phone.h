@@ -18,7 +18,7 @@ typedef enum OmPhoneKind
 {
 	OM_PHONE_KIND_UNKNOWN,
 	OM_PHONE_KIND_E164,
-	OM_PHONE_KIND_SHORT_CODE,	/* 3 to 8 digits without a plus, no possible number of the region */
+	OM_PHONE_KIND_SHORT_CODE,	/* 3 to 8 digits without a plus, no number of the region */
 	OM_PHONE_KIND_ALPHANUMERIC, /* a sender of up to 11 characters with a letter; cannot be answered */
 	OM_PHONE_KIND_EMAIL
 } OmPhoneKind;

@@ -9,16 +9,16 @@
 unsigned
 om_phone_label(unsigned start, const char *digits, size_t len)
 {
-	unsigned	state = start;
+	size_t		state = start;
 	size_t		i;
 
 	for (i = 0; i < len; i++)
 	{
-		state = om_phone_states[state][digits[i] - '0'];
+		state = om_phone_states[state * OM_PHONE_STATE_UNIT + (unsigned) (digits[i] - '0')];
 		if (state == 0)
 			return 0;
 	}
-	return om_phone_states[state][OM_PHONE_STATE_LABEL];
+	return om_phone_states[state * OM_PHONE_STATE_UNIT + OM_PHONE_STATE_LABEL];
 }
 
 /*

@@ -42,11 +42,13 @@ typedef struct OmPhoneLabel
 #define OM_PHONE_NO_REGION	255
 
 /*
- * A state of the automata: the next state for each digit, then the label of what has been
- * read (0 for nothing that is known).  State 0 is where nothing can match any more.
+ * The automata.  A state has a row of 12: the next state for each digit, the label of what has
+ * been read (0 for nothing that is known), and one that is not used.  A state is the
+ * place of its row, in units of 4: that is an address which processors can compute while they
+ * load.  State 0 is where nothing can match any more.
  */
+#define OM_PHONE_STATE_UNIT		4
 #define OM_PHONE_STATE_LABEL	10
-typedef uint16_t OmPhoneState[11];
 
 /* A program is a sequence of these, one operation in the high bits and its argument */
 #define OM_PHONE_OP_SET		0x0000	/* one digit of those whose bits are set */
@@ -68,7 +70,7 @@ extern const OmPhoneCode om_phone_codes[];
 /* by calling code; 0 or 1 + an index into om_phone_codes */
 extern const uint16_t om_phone_code_index[1000];
 
-extern const OmPhoneState om_phone_states[];
+extern const uint16_t om_phone_states[];
 extern const OmPhoneLabel om_phone_labels[];
 extern const uint16_t om_phone_programs[];
 

@@ -113,6 +113,12 @@ static const PhoneCase cases[] = {
 
 	{"+491234", "US", "too_short unknown", "six digits with the calling code are too short"},
 	{"1234", "DE", "not_a_number short_code", "and a short code without it"},
+	{"72903", "DE", "not_a_number short_code", "five digits that are possible but not valid, too"},
+	{"199123", "AU", "not_a_number short_code", "and six in Australia"},
+	{"9601", "IR", "+989601", "but a valid number is a number"},
+	{"+98 9601", "US", "+989601", "even of six digits in all"},
+	{"61 234", "FO", "not_a_number short_code", "five digits of six"},
+	{"212345", "FO", "+298212345", "and six of six"},
 	{"+8112345678901234", "US", "too_long unknown", "sixteen digits are more than E.164 allows"},
 	{"+49 0030 123456", "US", "+4930123456", "no zero stays before a German number"},
 
