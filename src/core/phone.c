@@ -434,7 +434,8 @@ parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 	else if (is_alphanumeric(raw, len))
 		return none(raw, len, out);
 	else if (short_form &&
-			 !(status == OM_PHONE_LOCAL_ONLY && form.len > MAX_USUAL_SHORT_CODE))
+			 (form.len <= MAX_USUAL_SHORT_CODE ||
+			  (status != OM_PHONE_LOCAL_ONLY && status != OM_PHONE_PLACEHOLDER)))
 	{
 		none(raw, len, out);
 		out->kind = OM_PHONE_KIND_SHORT_CODE;

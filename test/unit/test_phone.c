@@ -49,6 +49,7 @@ static const PhoneCase cases[] = {
 	{"+10000000000", "US", "placeholder unknown", "ten zeros are a placeholder"},
 	{"+15555555555", "US", "placeholder unknown", "ten fives are a placeholder"},
 	{"5555555555", "US", "placeholder unknown", "national fives are a placeholder"},
+	{"55555555", "DK", "placeholder unknown", "eight fives in Denmark are no short code"},
 	{"+441111111111", "US", "placeholder unknown", "so are ones elsewhere"},
 	{"+1 1 415 555 2671", "US", "+14155552671", "a +1 before 1-415 is one too many"},
 
