@@ -123,6 +123,70 @@ build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_CORE)
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
 
+# ---- libphonenumber: the oracle of the tests, and where the tables of numbers come from ----
+
+# the version that src/core/phone_tables.c is made from; "make phone-tables" after a change
+PHONE_PACKAGE = google-libphonenumber@3.2.47
+
+ORACLE_CFLAGS = -std=gnu11 $(WARNINGS) -O2 -g -MMD -MP -Isrc/core -Itest/oracle
+ORACLE_CXXFLAGS = $(WARNINGS) -O2 -g -MMD -MP -Isrc/core -Itest/oracle
+ORACLE_TESTS = $(patsubst test/%.cc,build/%,$(sort $(wildcard test/oracle/test_*.cc)))
+PHONE = $(patsubst %.c,build/oracle/%.o,$(filter-out src/core/phone_tables.c,\
+	$(sort $(wildcard src/core/phone*.c))) src/core/utf8.c)
+SHIPPED_TABLES = build/oracle/src/core/phone_tables.o
+
+oracle-tests: $(ORACLE_TESTS)
+
+build/oracle/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ORACLE_CFLAGS) -c -o $@ $<
+
+build/oracle/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(ORACLE_CXXFLAGS) -c -o $@ $<
+
+build/oracle/metadata: build/oracle/test/oracle/metadata.o
+	$(CXX) -o $@ $^ -lphonenumber -lprotobuf
+
+# with the metadata of the library itself, so that only the algorithms can differ
+build/oracle/phone_tables.c: build/oracle/metadata tools/phone-tables
+	build/oracle/metadata >build/oracle/metadata.txt
+	tools/phone-tables build/oracle/metadata.txt >$@.new
+	mv $@.new $@
+
+build/oracle/phone_tables.o: build/oracle/phone_tables.c
+	$(CC) $(ORACLE_CFLAGS) -c -o $@ $<
+
+build/oracle/test_phone: build/oracle/test/oracle/test_phone.o build/oracle/test/oracle/inputs.o \
+		$(PHONE) build/oracle/phone_tables.o
+	$(CXX) -o $@ $^ -lphonenumber
+
+build/oracle/phone_lines: build/oracle/test/oracle/phone_lines.o build/oracle/test/oracle/inputs.o \
+		$(PHONE) $(SHIPPED_TABLES)
+	$(CC) -o $@ $^
+
+build/oracle/bench_phone: build/oracle/bench/phone.o $(PHONE) $(SHIPPED_TABLES)
+	$(CXX) -o $@ $^ -lphonenumber
+
+bench-phone: build/oracle/bench_phone
+	build/oracle/bench_phone
+
+# maintainers only: these need npm and its registry
+build/npm/$(PHONE_PACKAGE)/package:
+	mkdir -p build/npm/$(PHONE_PACKAGE)
+	cd build/npm/$(PHONE_PACKAGE) && npm pack --silent $(PHONE_PACKAGE) && tar xzf *.tgz
+
+phone-tables: build/npm/$(PHONE_PACKAGE)/package
+	node tools/phone-metadata.js $< >build/npm/metadata.txt
+	tools/phone-tables build/npm/metadata.txt >build/npm/phone_tables.c
+	node tools/phone-examples.js $< >build/npm/phone_examples.tsv
+	mv build/npm/phone_tables.c src/core/
+	mv build/npm/phone_examples.tsv test/data/
+
+phone-oracle: build/npm/$(PHONE_PACKAGE)/package build/oracle/phone_lines
+	build/oracle/phone_lines test/data 1050000 200000 | \
+		node test/oracle/phone-npm.js $< 1000000 100000
+
 # objects are kept, so that the second build is quick
 .SECONDARY:
 
@@ -135,7 +199,7 @@ clang-check:
 		-D_GNU_SOURCE $(OBJS:.o=.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
-	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c)
 
 # ---- commands ----
 
@@ -173,9 +237,11 @@ help:
 	@echo 'make run         private PostgreSQL, relay and simulator in .run; plays a conversation'
 	@echo 'make stop        stop what "make run" started'
 	@echo 'make test        all tests; "tools/test --help" runs one of them'
+	@echo 'make bench-phone reading a phone number, beside libphonenumber'
+	@echo 'make phone-tables, make phone-oracle  for maintainers: see doc/phone.md'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets clang-check packages run stop test clean distclean \
+	unit-tests fuzz-targets oracle-tests bench-phone phone-tables phone-oracle clang-check packages run stop test clean distclean \
 	remove-instance help

@@ -290,7 +290,8 @@ normalize_phone_column(Row *row, const char *name, const char *region)
 	if (row->nulls[column])
 		return;
 	raw = DatumGetTextPP(row->values[column]);
-	if (om_phone_parse(VARDATA_ANY(raw), VARSIZE_ANY_EXHDR(raw), region, &phone) == OM_PHONE_POSSIBLE)
+	om_phone_parse(VARDATA_ANY(raw), VARSIZE_ANY_EXHDR(raw), region, &phone);
+	if (phone.kind == OM_PHONE_KIND_E164)
 		row->values[column] = CStringGetTextDatum(phone.e164);
 }
 

@@ -61,7 +61,8 @@ canonical_address(const char *raw, bool *reachable)
 	if (end == raw)
 		return NULL;
 
-	if (om_phone_parse(raw, end - raw, NULL, &phone) == OM_PHONE_POSSIBLE)
+	om_phone_parse(raw, end - raw, NULL, &phone);
+	if (phone.kind == OM_PHONE_KIND_E164)
 	{
 		*reachable = true;
 		return pstrdup(phone.e164);

@@ -38,7 +38,7 @@ omnimsg_normalize_phone(PG_FUNCTION_ARGS)
 	OmPhone		phone;
 
 	parse_phone_arguments(fcinfo, &phone);
-	if (phone.status != OM_PHONE_POSSIBLE)
+	if (phone.kind != OM_PHONE_KIND_E164)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(phone.e164));
 }
@@ -75,7 +75,7 @@ omnimsg_parse_phone(PG_FUNCTION_ARGS)
 	values[3] = Int32GetDatum(phone.country_code);
 	nulls[3] = phone.country_code == 0;
 	put_text(values, nulls, 4, phone.region);
-	put_text(values, nulls, 5, "");	/* no table of types yet */
+	put_text(values, nulls, 5, phone.kind == OM_PHONE_KIND_E164 ? om_phone_type_name(phone.type) : "");
 	put_text(values, nulls, 6, om_phone_status_name(phone.status));
 	return record_datum(fcinfo, values, nulls);
 }

@@ -214,8 +214,8 @@ address_for_channel(const char *raw, const char *channel, const char *region)
 {
 	char		masked[OM_MASK_SIZE];
 	OmPhone		phone;
-	OmPhoneStatus status = om_phone_parse(raw, strlen(raw), region, &phone);
 
+	om_phone_parse(raw, strlen(raw), region, &phone);
 	if (strlen(raw) <= OM_MAX_ADDRESS)
 	{
 		if (strcmp(channel, "email") == 0)
@@ -229,7 +229,7 @@ address_for_channel(const char *raw, const char *channel, const char *region)
 				return email;
 			}
 		}
-		else if (status == OM_PHONE_POSSIBLE)
+		else if (phone.kind == OM_PHONE_KIND_E164)
 			return pstrdup(phone.e164);
 		else if (phone.kind == OM_PHONE_KIND_SHORT_CODE)
 			return pstrdup(raw);

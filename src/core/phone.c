@@ -1,10 +1,10 @@
 /*
  * phone.c
- *		Phone numbers as people and providers write them, to E.164.
+ *		Phone numbers as people and providers write them: what is none, and what is read as one.
  *
- * A written form is first folded into a short ASCII form in which every separator is a
- * '-' and everything that has no place in a number is a '?'.  What is no number is
- * recognised next, and only the rest is read as digits.
+ * libphonenumber's algorithm (phone_text.c, phone_number.c) makes a number of almost anything
+ * that holds two digits: of a short code, of "Uber 123", of the digits in a sentence.  So what
+ * the text is comes first, and that algorithm is asked about the rest only.
  */
 #include "phone.h"
 
@@ -12,43 +12,32 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "phone_codes.h"
+#include "phone_number.h"
+#include "phone_text.h"
 #include "utf8.h"
 
 /* Nothing longer is an address (RFC 5321: 64 + 1 + 255) */
 #define MAX_RAW_LEN			320
 
-/* Room for a number with the most generous punctuation and an extension */
-#define MAX_FORM_LEN		80
-
-/* ITU-T E.164 allows 15 digits; no number in use has fewer than 7 */
-#define MIN_DIGITS			7
-#define MAX_DIGITS			15
+/*
+ * ITU-T E.164 allows 15 digits with the calling code.  Fewer than 7 are a number in a handful
+ * of ranges only (+98 9601), which the metadata knows; what is left of others is a short code.
+ */
+#define MIN_E164_DIGITS		7
+#define MAX_E164_DIGITS		15
 
 #define NANP_DIGITS			10
-#define NANP_LOCAL_DIGITS	7
 
-#define MAX_EXTENSION		11
 #define MAX_ALPHANUMERIC	11
+
+/*
+ * Short codes have 3 to 8 digits.  Plans like those of Germany and Australia count numbers of
+ * five and six digits as possible; nobody can be reached by one, so that without a plus they
+ * are short codes unless they are valid.
+ */
+#define MIN_SHORT_CODE		3
 #define MAX_SHORT_CODE		8
-
-/* The folded form: digits, lower-case letters, '+', '(', ')', '#', ';', '=', '-', '?' */
-typedef struct Form
-{
-	char		text[MAX_FORM_LEN];
-	size_t		len;
-	size_t		digits;
-	size_t		letters;
-	bool		overflow;
-} Form;
-
-/* The digits of a form */
-typedef struct Digits
-{
-	char		text[MAX_FORM_LEN];
-	size_t		len;
-	bool		international;	/* a plus came before the first digit */
-} Digits;
+#define MAX_USUAL_SHORT_CODE	6
 
 static bool
 is_digit(char c)
@@ -56,16 +45,16 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool
-is_letter(char c)
-{
-	return c >= 'a' && c <= 'z';
-}
-
 static char
 ascii_lower(char c)
 {
 	return (c >= 'A' && c <= 'Z') ? (char) (c + ('a' - 'A')) : c;
+}
+
+static bool
+is_ascii_letter(char c)
+{
+	return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
 }
 
 static bool
@@ -86,102 +75,36 @@ is_invisible(uint32_t code)
 }
 
 static bool
-is_dash(uint32_t code)
+is_blank(uint32_t code)
 {
-	return (code >= 0x2010 && code <= 0x2015) || code == 0x2212 || code == 0x30fc;
-}
-
-/* One character of the folded form; '\0' for what leaves no trace */
-static char
-fold_char(uint32_t code)
-{
-	if (is_invisible(code))
-		return '\0';
-	if (is_space(code) || is_dash(code))
-		return '-';
-	if (code >= 0xff01 && code <= 0xff5e)	/* full-width forms of ASCII */
-		code -= 0xfee0;
-	if (code >= 0x660 && code <= 0x669) /* Arabic-Indic digits */
-		code = code - 0x660 + '0';
-	if (code >= 0x6f0 && code <= 0x6f9) /* and the extended ones */
-		code = code - 0x6f0 + '0';
-	if (code >= 0x80)
-		return '?';
-
-	switch (code)
-	{
-		case '.':
-		case '-':
-		case '/':
-		case ':':
-			return '-';
-		case '+':
-		case '(':
-		case ')':
-		case '#':
-		case ';':
-		case '=':
-			return (char) code;
-		default:
-			code = (uint32_t) (unsigned char) ascii_lower((char) code);
-			return is_digit((char) code) || is_letter((char) code) ? (char) code : '?';
-	}
-}
-
-static void
-fold(const char *raw, size_t len, Form *form)
-{
-	size_t		pos = 0;
-
-	memset(form, 0, sizeof(*form));
-	while (pos < len)
-	{
-		uint32_t	code;
-		char		c;
-
-		pos += om_utf8_decode(raw + pos, len - pos, &code);
-		c = fold_char(code);
-		if (c == '\0')
-			continue;
-		if (form->len == sizeof(form->text))
-		{
-			form->overflow = true;
-			return;
-		}
-		form->text[form->len++] = c;
-		if (is_digit(c))
-			form->digits++;
-		else if (is_letter(c))
-			form->letters++;
-	}
+	return is_space(code) || is_invisible(code);
 }
 
 /* Cut white space and invisible characters from both ends */
 static void
 trim(const char **raw, size_t *len)
 {
-	size_t		pos = 0;
-	size_t		end = 0;
-	bool		started = false;
+	uint32_t	code;
+	size_t		size;
 
-	while (pos < *len)
+	while (*len > 0)
 	{
-		uint32_t	code;
-		size_t		size = om_utf8_decode(*raw + pos, *len - pos, &code);
-
-		if (!is_space(code) && !is_invisible(code))
-			started = true;
-		if (!started)
-		{
-			*raw += size;
-			*len -= size;
-			continue;
-		}
-		pos += size;
-		if (!is_space(code) && !is_invisible(code))
-			end = pos;
+		size = om_utf8_decode(*raw, *len, &code);
+		if (!is_blank(code))
+			break;
+		*raw += size;
+		*len -= size;
 	}
-	*len = end;
+	while (*len > 0)
+	{
+		/* back to where the last character begins */
+		size = 1;
+		while (size < *len && size < 4 && ((*raw)[*len - size] & 0xc0) == 0x80)
+			size++;
+		if (om_utf8_decode(*raw + *len - size, size, &code) != size || !is_blank(code))
+			break;
+		*len -= size;
+	}
 }
 
 /* Cut the scheme of a URI */
@@ -269,9 +192,7 @@ is_alphanumeric(const char *raw, size_t len)
 		pos += om_utf8_decode(raw + pos, len - pos, &code);
 		if (++chars > MAX_ALPHANUMERIC)
 			return false;
-		if (code < 0x80 && is_letter(ascii_lower((char) code)))
-			letter = true;
-		else if (is_gsm_letter(code))
+		if ((code < 0x80 && is_ascii_letter((char) code)) || is_gsm_letter(code))
 			letter = true;
 		else if (code == '\0' || code >= 0x80 ||
 				 strchr("0123456789 &-_.!+", (int) code) == NULL)
@@ -280,124 +201,115 @@ is_alphanumeric(const char *raw, size_t len)
 	return letter;
 }
 
-/* Does the form hold word at pos? */
-static bool
-form_has(const Form *form, size_t pos, const char *word)
+/*
+ * The end of the parameter of a tel: URI (RFC 3966) at pos, ";name=value"; pos when there
+ * is none.  ";ext=" is left to the reader of numbers.
+ */
+static size_t
+parameter_end(const char *raw, size_t len, size_t pos)
 {
-	size_t		size = strlen(word);
+	size_t		name = pos + 1;
+	size_t		end = name;
 
-	return form->len - pos >= size && memcmp(form->text + pos, word, size) == 0;
+	if (raw[pos] != ';')
+		return pos;
+	while (end < len && (is_ascii_letter(raw[end]) || raw[end] == '-'))
+		end++;
+	if (end == name || end == len || raw[end] != '=' ||
+		(end - name == 3 && ascii_lower(raw[name]) == 'e' &&
+		 ascii_lower(raw[name + 1]) == 'x' && ascii_lower(raw[name + 2]) == 't'))
+		return pos;
+	while (end < len && raw[end] != ';')
+		end++;
+	return end;
 }
 
 /*
- * Split an extension off the end of the form: "x12", "ext. 12", "#12", ";ext=12".  There
- * must be a number before it and nothing but its digits behind it.  Other
- * parameters of a tel: URI are cut off unread: phone-context would let a sender choose the
- * country that his number is read in.
+ * What the reader of numbers gets to see: without invisible characters, all horizontal white
+ * space as blanks, and without parameters.  phone-context, above all, would let a
+ * sender choose the country that his number is read in.
  */
-static void
-split_extension(Form *form, char *extension)
+static size_t
+clean(const char *raw, size_t len, char *out)
 {
-	static const char *const markers[] = {
-		";ext=", "extension", "extn", "ext", "x", "#"
-	};
-	size_t		digits = 0;
-	size_t		start = 0;
-	size_t		end;
-	size_t		pos;
-	size_t		i;
+	size_t		pos = 0;
 	size_t		n = 0;
 
-	while (start < form->len && !is_letter(form->text[start]) &&
-		   form->text[start] != '#' && form->text[start] != ';')
+	while (pos < len)
 	{
-		if (is_digit(form->text[start]))
-			digits++;
-		start++;
-	}
-	if (start == form->len || digits < MIN_DIGITS)
-		return;
+		uint32_t	code;
+		size_t		end;
 
-	for (i = 0; i < sizeof(markers) / sizeof(markers[0]); i++)
-	{
-		if (form_has(form, start, markers[i]))
-			break;
-	}
-	end = start;
-	if (i < sizeof(markers) / sizeof(markers[0]))
-	{
-		pos = start + strlen(markers[i]);
-		while (pos < form->len && form->text[pos] == '-')
-			pos++;
-		while (pos < form->len && is_digit(form->text[pos]))
+		if (raw[pos] > ' ' && raw[pos] <= '~' && raw[pos] != ';')
 		{
-			if (n == MAX_EXTENSION)
-				return;
-			extension[n++] = form->text[pos++];
+			out[n++] = raw[pos++];
+			continue;
 		}
-		while (pos < form->len && form->text[pos] == '-')
-			pos++;
-		if (n == 0 || (pos < form->len && form->text[pos] != ';'))
+		end = parameter_end(raw, len, pos);
+		if (end > pos)
 		{
-			extension[0] = '\0';
-			return;
+			pos = end;
+			continue;
 		}
-		extension[n] = '\0';
+		end = pos + om_utf8_decode(raw + pos, len - pos, &code);
+		if (is_space(code) && !(code >= '\n' && code <= '\r'))
+			out[n++] = ' ';
+		else if (!is_invisible(code))
+		{
+			memcpy(out + n, raw + pos, end - pos);
+			n += end - pos;
+		}
+		pos = end;
 	}
-	else if (form->text[start] != ';')
-		return;
-
-	form->len = end;
-	form->digits = digits;
-	form->letters = 0;
-}
-
-/* The digit of a letter on a telephone's keys (ITU-T E.161) */
-static char
-keypad_digit(char c)
-{
-	static const char keys[] = "22233344455566677778889999";
-
-	return is_letter(c) ? keys[c - 'a'] : c;
+	return n;
 }
 
 /*
  * A vanity number such as 1-800-FLOWERS: at least three digits, then at least three
- * letters, 10 or 11 keys in all.
+ * letters, 10 or 11 keys in all.  Known in the North American Numbering Plan only.
  */
 static bool
-is_vanity(const Form *form)
+is_vanity(const OmPhoneText *form, const OmPhoneRegion *region)
 {
 	size_t		leading = 0;
-	size_t		i;
+	size_t		digits = 0;
+	bool		letter = false;
+	size_t		pos;
 
-	if (form->letters < 3)
+	if (form->plus ? form->digits[0] != '1' : region == NULL || region->code != 1)
 		return false;
-	for (i = 0; i < form->len && !is_letter(form->text[i]); i++)
+	for (pos = form->start; pos < form->end; pos++)
 	{
-		if (is_digit(form->text[i]))
-			leading++;
+		OmPhoneChar class = om_phone_char_class(form->text[pos]);
+
+		letter |= class == OM_PHONE_CHAR_LETTER;
+		digits += class == OM_PHONE_CHAR_DIGIT;
+		leading += class == OM_PHONE_CHAR_DIGIT && !letter;
 	}
-	return leading >= 3 && (form->digits + form->letters == NANP_DIGITS ||
-							form->digits + form->letters == NANP_DIGITS + 1);
+
+	/* beside letters only ASCII digits have been read; a number with a gap would be another */
+	return leading >= 3 && form->letters >= 3 && form->len == digits + form->letters &&
+		(form->len == NANP_DIGITS || form->len == NANP_DIGITS + 1);
 }
 
-/* The digits of a form, letters by their keys; false when it holds anything else */
+/*
+ * Is there nothing but the number, its punctuation and an extension?  libphonenumber would
+ * take a number out of any text.
+ */
 static bool
-collect_digits(const Form *form, Digits *out)
+is_number_only(const OmPhoneText *form)
 {
-	size_t		i;
+	size_t		pos;
 
-	memset(out, 0, sizeof(*out));
-	for (i = 0; i < form->len; i++)
+	for (pos = 0; pos < form->text_len; pos++)
 	{
-		char		c = keypad_digit(form->text[i]);
+		OmPhoneChar class = om_phone_char_class(form->text[pos]);
 
-		if (is_digit(c))
-			out->text[out->len++] = c;
-		else if (c == '+' && out->len == 0)
-			out->international = true;
-		else if (c != '-' && c != '(' && c != ')')
+		/* the extension was recognised already */
+		if (pos == form->end && form->extension[0] != '\0')
+			break;
+		if (class == OM_PHONE_CHAR_OTHER ||
+			(class == OM_PHONE_CHAR_LETTER && (pos < form->start || pos >= form->end)))
 			return false;
 	}
 	return true;
@@ -416,152 +328,85 @@ all_equal(const char *digits, size_t len)
 	return true;
 }
 
+/* What a number that was read means to the caller */
 static OmPhoneStatus
-nanp_length_status(size_t len)
+accept_number(OmPhoneNumber *number, OmPhoneStatus status, OmPhone *out)
 {
-	if (len == NANP_DIGITS)
-		return OM_PHONE_POSSIBLE;
-	if (len == NANP_LOCAL_DIGITS)
-		return OM_PHONE_LOCAL_ONLY;
-	return len < NANP_DIGITS ? OM_PHONE_TOO_SHORT : OM_PHONE_TOO_LONG;
-}
+	char		code[4];
+	size_t		code_len = 0;
+	int			rest;
 
-/* A calling code and a national number, to E.164 when that is possible */
-static OmPhoneStatus
-accept_number(const OmPhoneCode *code, const char *national, size_t len, OmPhone *out)
-{
-	size_t		code_len = strlen(code->digits);
-	OmPhoneStatus status = OM_PHONE_POSSIBLE;
-	size_t		i;
-
-	for (i = 0; i < code_len; i++)
-		out->country_code = out->country_code * 10 + (code->digits[i] - '0');
-	memcpy(out->region, code->region, sizeof(out->region));
-
-	if (out->country_code == 1)
-		status = nanp_length_status(len);
-	else if (code_len + len < MIN_DIGITS)
-		status = OM_PHONE_TOO_SHORT;
-	else if (code_len + len > MAX_DIGITS)
-		status = OM_PHONE_TOO_LONG;
+	status = om_phone_number_settle(number, status);
+	out->country_code = number->country_code;
+	memcpy(out->region, number->region, sizeof(out->region));
 	if (status != OM_PHONE_POSSIBLE)
 		return status;
-	if (all_equal(national, len))
+	for (rest = number->country_code; rest > 0; rest /= 10)
+		code[code_len++] = (char) ('0' + rest % 10);
+	if (code_len + number->len < MIN_E164_DIGITS && !number->valid)
+		return OM_PHONE_TOO_SHORT;
+	if (code_len + number->len > MAX_E164_DIGITS)
+		return OM_PHONE_TOO_LONG;
+	if (all_equal(number->national, number->len))
 		return OM_PHONE_PLACEHOLDER;
 
 	out->kind = OM_PHONE_KIND_E164;
+	out->type = number->type;
 	out->e164[0] = '+';
-	memcpy(out->e164 + 1, code->digits, code_len);
-	memcpy(out->e164 + 1 + code_len, national, len);
-	return OM_PHONE_POSSIBLE;
+	for (size_t i = 0; i < code_len; i++)
+		out->e164[1 + i] = code[code_len - 1 - i];
+	memcpy(out->e164 + 1 + code_len, number->national, number->len);
+	out->e164[1 + code_len + number->len] = '\0';
+	return number->valid ? OM_PHONE_VALID : OM_PHONE_POSSIBLE;
 }
 
-/* skip digits have been read as a prefix, the calling code follows */
-static OmPhoneStatus
-read_international(const Digits *digits, size_t skip, OmPhone *out)
-{
-	const char *text = digits->text + skip;
-	size_t		len = digits->len - skip;
-	const OmPhoneCode *code = om_phone_code_find(text, len);
-	size_t		code_len;
-
-	if (code == NULL)
-		return len < 3 ? OM_PHONE_TOO_SHORT : OM_PHONE_INVALID_COUNTRY_CODE;
-	code_len = strlen(code->digits);
-	text += code_len;
-	len -= code_len;
-
-	/*
-	 * "+44 (0)20 ..." and "+44 020 ...": the zero is dialled inside the country only.
-	 * "+1 1415 ..." comes from programs that put +1 before everything.
-	 */
-	if (code->trunk_zero && len >= 2 && text[0] == '0' && text[1] != '0')
-	{
-		text++;
-		len--;
-	}
-	else if (code->digits[0] == '1' && len == NANP_DIGITS + 1 && text[0] == '1')
-	{
-		text++;
-		len--;
-	}
-	return accept_number(code, text, len, out);
-}
-
-static OmPhoneStatus
-short_code(OmPhone *out)
-{
-	out->kind = OM_PHONE_KIND_SHORT_CODE;
-	return OM_PHONE_NOT_A_NUMBER;
-}
-
-static OmPhoneStatus
-read_nanp(const Digits *digits, OmPhone *out)
-{
-	const char *text = digits->text;
-	size_t		len = digits->len;
-
-	if (len > MAX_SHORT_CODE && memcmp(text, "011", 3) == 0)
-		return read_international(digits, 3, out);
-	if (len == NANP_DIGITS + 1 && text[0] == '1')
-	{
-		text++;
-		len--;
-	}
-	if (len >= 3 && len <= MAX_SHORT_CODE && len != NANP_LOCAL_DIGITS)
-		return short_code(out);
-	return accept_number(om_phone_code_find("1", 1), text, len, out);
-}
-
-/*
- * National input of a region whose rules this version does not know.  Seven and eight
- * digits are full numbers in many regions (8 in Denmark), so they are no short codes there.
- */
-static OmPhoneStatus
-read_elsewhere(const Digits *digits, const char *region, OmPhone *out)
-{
-	size_t		max = region[0] == '\0' ? MAX_SHORT_CODE : 6;
-
-	if (digits->len > MAX_SHORT_CODE && memcmp(digits->text, "00", 2) == 0 &&
-		om_phone_region_dials_00(region))
-		return read_international(digits, 2, out);
-	if (digits->len >= 3 && digits->len <= max)
-		return short_code(out);
-	return OM_PHONE_NOT_A_NUMBER;
-}
-
-/* Two letters in upper case, or "" */
-static void
-read_region(const char *region, char *out)
+/* A plus and ASCII digits: nothing to classify */
+static bool
+is_canonical(const char *raw, size_t len)
 {
 	size_t		i;
 
-	memset(out, 0, 3);
-	if (region == NULL || strlen(region) != 2)
-		return;
-	for (i = 0; i < 2; i++)
+	if (len < 4 || len > 1 + MAX_E164_DIGITS || raw[0] != '+')
+		return false;
+	for (i = 1; i < len; i++)
 	{
-		char		c = ascii_lower(region[i]);
-
-		if (!is_letter(c))
-		{
-			out[0] = '\0';
-			return;
-		}
-		out[i] = (char) (c - ('a' - 'A'));
+		if (!is_digit(raw[i]))
+			return false;
 	}
+	return true;
+}
+
+/* What may have looked like a number is none, so that it is of no country */
+static OmPhoneStatus
+none(const char *raw, size_t len, OmPhone *out)
+{
+	if (is_alphanumeric(raw, len))
+		out->kind = OM_PHONE_KIND_ALPHANUMERIC;
+	out->country_code = 0;
+	out->region[0] = '\0';
+	return OM_PHONE_NOT_A_NUMBER;
 }
 
 static OmPhoneStatus
-parse(const char *raw, size_t len, const char *region, OmPhone *out)
+parse(const char *raw, size_t len, const char *region_id, OmPhone *out)
 {
-	Form		form;
-	Digits		digits;
-	char		upper[3];
-	bool		nanp;
+	const OmPhoneRegion *region;
+	OmPhoneNumber number;
+	OmPhoneStatus status;
+	OmPhoneText form;
+	char		text[MAX_RAW_LEN];
+	size_t		text_len;
+	bool		short_form;
 
 	if (raw == NULL || len > MAX_RAW_LEN)
 		return OM_PHONE_NOT_A_NUMBER;
+	if (is_canonical(raw, len))
+	{
+		status = om_phone_number_international(raw + 1, len - 1, &number);
+		if (number.country_code != 0)
+			return accept_number(&number, status, out);
+	}
+
 	trim(&raw, &len);
 	strip_scheme(&raw, &len);
 	if (is_email(raw, len))
@@ -569,29 +414,34 @@ parse(const char *raw, size_t len, const char *region, OmPhone *out)
 		out->kind = OM_PHONE_KIND_EMAIL;
 		return OM_PHONE_NOT_A_NUMBER;
 	}
-
-	fold(raw, len, &form);
-	if (form.overflow)
-		return OM_PHONE_NOT_A_NUMBER;
-	split_extension(&form, out->extension);
-	if (form.letters > 0 && !is_vanity(&form))
+	text_len = clean(raw, len, text);
+	region = om_phone_region_find(region_id);
+	if (!om_phone_text_read(text, text_len, &form) || !is_number_only(&form) ||
+		(form.letters > 0 && !is_vanity(&form, region)))
+		return none(raw, len, out);
+	short_form = !form.plus && form.extension[0] == '\0' && form.letters == 0 &&
+		form.len >= MIN_SHORT_CODE && form.len <= MAX_SHORT_CODE;
+	status = om_phone_number_read(&form, region, &number);
+	if (number.country_code != 0)
 	{
-		if (is_alphanumeric(raw, len))
-			out->kind = OM_PHONE_KIND_ALPHANUMERIC;
+		if (!short_form || form.len > MAX_USUAL_SHORT_CODE || number.valid)
+			status = accept_number(&number, status, out);
+	}
+	else if (!form.plus && region == NULL)
+		status = OM_PHONE_NOT_A_NUMBER;
+	if (out->e164[0] != '\0')
+		memcpy(out->extension, form.extension, sizeof(out->extension));
+	else if (is_alphanumeric(raw, len))
+		return none(raw, len, out);
+	else if (short_form &&
+			 (form.len <= MAX_USUAL_SHORT_CODE ||
+			  (status != OM_PHONE_LOCAL_ONLY && status != OM_PHONE_PLACEHOLDER)))
+	{
+		none(raw, len, out);
+		out->kind = OM_PHONE_KIND_SHORT_CODE;
 		return OM_PHONE_NOT_A_NUMBER;
 	}
-	if (form.digits == 0 || !collect_digits(&form, &digits))
-		return OM_PHONE_NOT_A_NUMBER;
-
-	read_region(region, upper);
-	nanp = om_phone_region_is_nanp(upper);
-	if (form.letters > 0 && !(digits.international ? digits.text[0] == '1' : nanp))
-		return OM_PHONE_NOT_A_NUMBER;
-	if (digits.international)
-		return read_international(&digits, 0, out);
-	if (nanp)
-		return read_nanp(&digits, out);
-	return read_elsewhere(&digits, upper, out);
+	return status;
 }
 
 OmPhoneStatus
@@ -600,8 +450,6 @@ om_phone_parse(const char *raw, size_t len, const char *region, OmPhone *out)
 	memset(out, 0, sizeof(*out));
 	out->kind = OM_PHONE_KIND_UNKNOWN;
 	out->status = parse(raw, len, region, out);
-	if (out->status != OM_PHONE_POSSIBLE)
-		out->extension[0] = '\0';
 	return out->status;
 }
 
@@ -629,6 +477,8 @@ om_phone_status_name(OmPhoneStatus status)
 {
 	switch (status)
 	{
+		case OM_PHONE_VALID:
+			return "valid";
 		case OM_PHONE_POSSIBLE:
 			return "possible";
 		case OM_PHONE_LOCAL_ONLY:
@@ -637,6 +487,8 @@ om_phone_status_name(OmPhoneStatus status)
 			return "too_short";
 		case OM_PHONE_TOO_LONG:
 			return "too_long";
+		case OM_PHONE_INVALID_LENGTH:
+			return "invalid_length";
 		case OM_PHONE_INVALID_COUNTRY_CODE:
 			return "invalid_country_code";
 		case OM_PHONE_PLACEHOLDER:
@@ -645,4 +497,21 @@ om_phone_status_name(OmPhoneStatus status)
 			break;
 	}
 	return "not_a_number";
+}
+
+const char *
+om_phone_type_name(OmPhoneType type)
+{
+	static const char *const names[] = {
+		"unknown", "fixed_line", "mobile", "fixed_line_or_mobile", "toll_free", "premium_rate",
+		"shared_cost", "voip", "personal_number", "pager", "uan", "voicemail"
+	};
+
+	return (size_t) type < sizeof(names) / sizeof(names[0]) ? names[type] : names[0];
+}
+
+const char *
+om_phone_tables_version(void)
+{
+	return om_phone_version;
 }

@@ -6,9 +6,8 @@
  * address is never forced into E.164.  Gates on possible numbers, never on valid
  * ones, because every list of valid ranges is older than the numbers in use.
  *
- * This version knows E.164 input of every country and national input of the North
- * American Numbering Plan (regions US, CA and the others of calling code 1).
- * National input of other regions is OM_PHONE_NOT_A_NUMBER: no number is invented.
+ * Numbers of all regions are read by the algorithm of libphonenumber over tables that
+ * are generated from its metadata (phone_tables.h).
  */
 #ifndef OM_PHONE_H
 #define OM_PHONE_H
@@ -19,30 +18,51 @@ typedef enum OmPhoneKind
 {
 	OM_PHONE_KIND_UNKNOWN,
 	OM_PHONE_KIND_E164,
-	OM_PHONE_KIND_SHORT_CODE,	/* 3 to 8 digits without a plus */
+	OM_PHONE_KIND_SHORT_CODE,	/* 3 to 8 digits without a plus, no number of the region */
 	OM_PHONE_KIND_ALPHANUMERIC, /* a sender of up to 11 characters with a letter; cannot be answered */
 	OM_PHONE_KIND_EMAIL
 } OmPhoneKind;
 
 typedef enum OmPhoneStatus
 {
-	OM_PHONE_POSSIBLE,
-	OM_PHONE_LOCAL_ONLY,		/* seven digits of the NANP without an area code */
+	OM_PHONE_VALID,				/* in a range that the metadata knows */
+	OM_PHONE_POSSIBLE,			/* of a length that its plan has */
+	OM_PHONE_LOCAL_ONLY,		/* can be dialled within its area only: no area code */
 	OM_PHONE_TOO_SHORT,
 	OM_PHONE_TOO_LONG,
+	OM_PHONE_INVALID_LENGTH,	/* between the lengths that its plan has */
 	OM_PHONE_INVALID_COUNTRY_CODE,
 	OM_PHONE_PLACEHOLDER,		/* all digits of the national number equal, as +10000000000 */
 	OM_PHONE_NOT_A_NUMBER		/* short codes, senders with letters and e-mail too */
 } OmPhoneStatus;
 
+/* UNKNOWN unless the number is valid */
+typedef enum OmPhoneType
+{
+	OM_PHONE_TYPE_UNKNOWN,
+	OM_PHONE_TYPE_FIXED_LINE,
+	OM_PHONE_TYPE_MOBILE,
+	OM_PHONE_TYPE_FIXED_LINE_OR_MOBILE, /* the plan does not tell them apart, as in the US */
+	OM_PHONE_TYPE_TOLL_FREE,
+	OM_PHONE_TYPE_PREMIUM_RATE,
+	OM_PHONE_TYPE_SHARED_COST,
+	OM_PHONE_TYPE_VOIP,
+	OM_PHONE_TYPE_PERSONAL_NUMBER,
+	OM_PHONE_TYPE_PAGER,
+	OM_PHONE_TYPE_UAN,
+	OM_PHONE_TYPE_VOICEMAIL
+} OmPhoneType;
+
 typedef struct OmPhone
 {
 	OmPhoneKind kind;
-	OmPhoneStatus status;		/* POSSIBLE exactly when kind is E164 and e164 is set */
-	char		e164[17];		/* "+15551234567", NUL-terminated, empty when there is none */
-	char		extension[12];	/* digits, empty when there is none */
+	OmPhoneStatus status;
+	OmPhoneType type;
+	char		e164[17];		/* "+15551234567", NUL-terminated, set exactly when kind is E164 and
+								 * status VALID or POSSIBLE, else empty */
+	char		extension[21];	/* ASCII digits, empty when there is none */
 	int			country_code;	/* 1, 44 ... ; 0 when unknown */
-	char		region[4];		/* ISO 3166 "US", "001" for none; empty when the code has several regions */
+	char		region[4];		/* ISO 3166 "US", "001" for none; empty when it cannot be told */
 } OmPhone;
 
 /*
@@ -54,8 +74,12 @@ typedef struct OmPhone
 extern OmPhoneStatus om_phone_parse(const char *raw, size_t len,
 									const char *region, OmPhone *out);
 
-/* The words that SQL shows: "e164", "short_code" ...; "possible", "too_short" ... */
+/* The words that SQL shows: "e164", "short_code" ...; "valid", "possible" ...; "mobile" ... */
 extern const char *om_phone_kind_name(OmPhoneKind kind);
 extern const char *om_phone_status_name(OmPhoneStatus status);
+extern const char *om_phone_type_name(OmPhoneType type);
+
+/* Where the tables of number plans come from, as "google-libphonenumber 3.2.47" */
+extern const char *om_phone_tables_version(void);
 
 #endif							/* OM_PHONE_H */

@@ -10,7 +10,7 @@ typedef struct PhoneCase
 {
 	const char *raw;
 	const char *region;
-	const char *expected;		/* E.164, or the status and kind */
+	const char *expected;		/* E.164 and "?" if it is not valid; or the status and kind */
 	const char *sentence;
 } PhoneCase;
 
@@ -18,19 +18,29 @@ typedef struct PhoneCase
 
 static const PhoneCase cases[] = {
 	/* E.164 of every country */
-	{"+15551234567", "US", "+15551234567", "E.164 stays as it is"},
-	{"+15551234567", "GB", "+15551234567", "the region does not matter to E.164"},
-	{"+15551234567", NULL, "+15551234567", "E.164 needs no region"},
+	{"+15551234567", "US", "+15551234567?", "E.164 stays as it is"},
+	{"+15551234567", "GB", "+15551234567?", "the region does not matter to E.164"},
+	{"+15551234567", NULL, "+15551234567?", "E.164 needs no region"},
 	{"+442079460958", "US", "+442079460958", "a British number"},
 	{"+4930901820", "US", "+4930901820", "a German number"},
 	{"+390612345678", "US", "+390612345678", "an Italian number keeps its zero"},
-	{"+5215512345678", "US", "+5215512345678", "a Mexican number of the old form"},
-	{"+6834123", "US", "+6834123", "seven digits are enough"},
+	{"+5215512345678", "US", "too_long unknown", "a Mexican mobile of the form before 2019"},
+	{"+525512345678", "US", "+525512345678", "and of the present one"},
+	{"+6834123", "US", "+6834123", "four digits of Niue"},
 	{"+881612345678", "US", "+881612345678", "a satellite telephone"},
 	{"+123456789012345", "US", "too_long unknown", "a NANP number has ten digits"},
-	{"+86123456789012345", "US", "too_long unknown", "more than 15 digits are too long"},
-	{"+44123", "US", "too_short unknown", "less than 7 digits are too short"},
-	{"+4", "US", "too_short unknown", "the beginning of a calling code is too short"},
+	{"+86123456789012345", "US", "+866789012345?", "in China 12345 is a carrier that was dialled"},
+	{"+49123456789012345678", "US", "too_long unknown", "twenty digits are too long"},
+	{"+44123", "US", "too_short unknown", "three digits are too short for Britain"},
+	{"+44123456", "US", "local_only unknown", "six can be dialled within a town"},
+	{"+4412345678", "US", "local_only unknown", "and eight"},
+	{"+37112345", "US", "too_short unknown", "five are too short for Latvia"},
+	{"+3761234567", "US", "invalid_length unknown", "in Andorra there are six digits and eight, not seven"},
+	{"+4", "US", "not_a_number unknown", "one digit is no number"},
+	{"+44", "US", "not_a_number unknown", "nor is a calling code alone"},
+	{"+0049 30 901820", "GB", "+4930901820", "a plus and 00 are one too many"},
+	{"+011 49 30 901820", "US", "+4930901820", "and a plus and 011"},
+	{"+0 20 7946 0958", "GB", "invalid_country_code unknown", "a plus and 0 are no calling code"},
 	{"+2100000001", "US", "invalid_country_code unknown", "210 is no calling code"},
 	{"+999123456789", "US", "invalid_country_code unknown", "999 is no calling code"},
 	{"+0123456789", "US", "invalid_country_code unknown", "no calling code begins with 0"},
@@ -39,6 +49,7 @@ static const PhoneCase cases[] = {
 	{"+10000000000", "US", "placeholder unknown", "ten zeros are a placeholder"},
 	{"+15555555555", "US", "placeholder unknown", "ten fives are a placeholder"},
 	{"5555555555", "US", "placeholder unknown", "national fives are a placeholder"},
+	{"55555555", "DK", "placeholder unknown", "eight fives in Denmark are no short code"},
 	{"+441111111111", "US", "placeholder unknown", "so are ones elsewhere"},
 	{"+1 1 415 555 2671", "US", "+14155552671", "a +1 before 1-415 is one too many"},
 
@@ -62,7 +73,9 @@ static const PhoneCase cases[] = {
 	{"011442079460958", "JM", "+442079460958", "011 in Jamaica"},
 	{"00 44 20 7946 0958", "DE", "+442079460958", "00 in Germany"},
 	{"00442079460958", "US", "too_long unknown", "00 means nothing in the NANP"},
-	{"0011442079460958", "AU", "not_a_number unknown", "00 means nothing in Australia"},
+	{"0011442079460958", "AU", "+442079460958", "0011 in Australia"},
+	{"8~10 44 20 7946 0958", "RU", "+442079460958", "with a tone to wait for in Russia"},
+	{"810 44 20 7946 0958", "RU", "+442079460958", "810 in Russia"},
 	{"tel:+44-20-7946-0958", "US", "+442079460958", "a tel: URI"},
 	{"TEL:+442079460958", "US", "+442079460958", "in upper case"},
 	{"sms:+442079460958", "US", "+442079460958", "an sms: URI"},
@@ -80,15 +93,35 @@ static const PhoneCase cases[] = {
 	{"14155552671", "CA", "+14155552671", "Canada is treated alike"},
 	{"876 555 0123", "JM", "+18765550123", "Jamaica is treated alike"},
 	{"787-555-0123", "PR", "+17875550123", "Puerto Rico is treated alike"},
-	{"5551234567", "US", "+15551234567", "area code 555 is possible"},
+	{"5551234567", "US", "+15551234567?", "area code 555 is possible"},
 	{"555-2671", "US", "local_only unknown", "seven digits are local"},
 	{"415555267", "US", "too_short unknown", "nine digits are too short"},
 	{"24155552671", "US", "too_long unknown", "eleven digits without a 1 are too long"},
 	{"415555267112", "US", "too_long unknown", "twelve digits are too long"},
 	{"4155552671", NULL, "not_a_number unknown", "without a region nothing is guessed"},
 	{"4155552671", "USA", "not_a_number unknown", "an unknown region is none"},
-	{"020 7946 0958", "GB", "not_a_number unknown", "other regions are not guessed"},
-	{"12345678", "DK", "not_a_number unknown", "eight digits are no short code in Denmark"},
+	{"020 7946 0958", "GB", "+442079460958", "a British number"},
+	{"030 901820", "DE", "+4930901820", "a German number"},
+	{"06 1234 5678", "IT", "+390612345678", "an Italian number begins with its zero"},
+	{"8 (912) 345-67-89", "RU", "+79123456789", "a Russian number behind its 8"},
+	{"011 15 2345-6789", "AR", "+5491123456789", "an Argentinian mobile is rewritten"},
+	{"+54 11 15 2345-6789", "US", "+5491123456789", "behind its calling code, too"},
+	{"0 15 11 98765-4321", "BR", "+5511987654321", "a Brazilian number behind the code of a carrier"},
+	{"55 1234 5678", "MX", "+525512345678", "a Mexican number"},
+	{"44 20 7946 0958", "GB", "+442079460958", "a calling code without a plus"},
+	{"7946 0958", "GB", "local_only unknown", "a British number without its area code"},
+	{"12345678", "DK", "+4512345678?", "eight digits are a number in Denmark"},
+
+	{"+491234", "US", "too_short unknown", "six digits with the calling code are too short"},
+	{"1234", "DE", "not_a_number short_code", "and a short code without it"},
+	{"72903", "DE", "not_a_number short_code", "five digits that are possible but not valid, too"},
+	{"199123", "AU", "not_a_number short_code", "and six in Australia"},
+	{"9601", "IR", "+989601", "but a valid number is a number"},
+	{"+98 9601", "US", "+989601", "even of six digits in all"},
+	{"61 234", "FO", "not_a_number short_code", "five digits of six"},
+	{"212345", "FO", "+298212345", "and six of six"},
+	{"+8112345678901234", "US", "too_long unknown", "sixteen digits are more than E.164 allows"},
+	{"+49 0030 123456", "US", "+4930123456", "no zero stays before a German number"},
 
 	/* Vanity numbers */
 	{"1-800-FLOWERS", "US", "+18003569377", "letters of the keypad"},
@@ -104,7 +137,10 @@ static const PhoneCase cases[] = {
 	{"12345678", "US", "not_a_number short_code", "eight digits are a short code"},
 	{"60777", "GB", "not_a_number short_code", "five digits elsewhere"},
 	{"12345678", NULL, "not_a_number short_code", "eight digits without a region"},
+	{"1234567", NULL, "not_a_number short_code", "and seven"},
+	{"55 53", "US", "not_a_number short_code", "with a blank in it"},
 	{"+262966", "US", "too_short unknown", "with a plus it is no short code"},
+	{"555 x12", "US", "not_a_number alphanumeric", "a short code has no extension"},
 	{"12", "US", "too_short unknown", "two digits are too short"},
 	{"AMZN2024", "US", "not_a_number alphanumeric", "a sender with letters"},
 	{"Uber 123", "US", "not_a_number alphanumeric", "a sender with a space"},
@@ -124,8 +160,20 @@ static const PhoneCase cases[] = {
 	{"*67 4155552671", "US", "not_a_number unknown", "a star"},
 	{"\xff\xfe\xfd", "US", "not_a_number unknown", "bytes that are no text"},
 	{"415555\xff" "2671", "US", "not_a_number unknown", "a bad byte in a number"},
+	{"4155552671\n4155552672", "US", "not_a_number unknown", "two lines are not one number"},
+	{"+49 30 901820 / x12", "US", "not_a_number unknown", "a second number"},
+	{"+49 30 901820 \xf0\x9f\x93\x9e", "US", "not_a_number unknown", "a picture of a telephone"},
+	{"Tel. +49 30 901820", "US", "not_a_number unknown", "a word before the number"},
+	{"1-800-FLOWER\xd9\xa5", "US", "not_a_number unknown", "an Arabic digit behind letters"},
 	{"call me maybe at 415-555-2671", "US", "not_a_number unknown", "a sentence"},
 	{"415-555-2671 x123456789012", "US", "not_a_number unknown", "a very long extension"},
+
+	/* Digits of other scripts */
+	{"\xd9\xa4\xd9\xa1\xd9\xa5 \xd9\xa5\xd9\xa5\xd9\xa5 \xd9\xa2\xd9\xa6\xd9\xa7\xd9\xa1", "US",
+	"+14155552671", "Arabic-Indic digits"},
+	{"\xe0\xa5\xaa\xe0\xa5\xa7\xe0\xa5\xab 555 2671", "US", "+14155552671", "Devanagari digits"},
+	{"\xf0\x9d\x9f\x92\xf0\x9d\x9f\x8f\xf0\x9d\x9f\x93 555 2671", "US", "+14155552671", "mathematical digits"},
+	{"\xc2\xb2" "155552671", "US", "not_a_number unknown", "a superscript is no digit"},
 };
 
 static void
@@ -140,17 +188,18 @@ test_cases(void)
 		char		got[64];
 
 		om_phone_parse(c->raw, strlen(c->raw), c->region, &out);
-		if (out.status == OM_PHONE_POSSIBLE)
-			snprintf(got, sizeof(got), "%s", out.e164);
+		if (out.e164[0] != '\0')
+			snprintf(got, sizeof(got), "%s%s", out.e164, out.status == OM_PHONE_VALID ? "" : "?");
 		else
 			snprintf(got, sizeof(got), "%s %s", om_phone_status_name(out.status),
 					 om_phone_kind_name(out.kind));
 		if (!ok(strcmp(got, c->expected) == 0, "%s: '%s'", c->sentence,
 				strchr(c->raw, '\xff') == NULL && strchr(c->raw, '\n') == NULL ? c->raw : "..."))
 			printf("#   got '%s', expected '%s'\n", got, c->expected);
-		if ((out.status == OM_PHONE_POSSIBLE) != (out.e164[0] == '+') ||
-			(out.status == OM_PHONE_POSSIBLE) != (out.kind == OM_PHONE_KIND_E164))
-			ok(false, "POSSIBLE goes with E.164: %s", c->sentence);
+		if ((out.status <= OM_PHONE_POSSIBLE) != (out.e164[0] == '+') ||
+			(out.status <= OM_PHONE_POSSIBLE) != (out.kind == OM_PHONE_KIND_E164) ||
+			(out.type != OM_PHONE_TYPE_UNKNOWN && out.status != OM_PHONE_VALID))
+			ok(false, "valid and possible go with E.164, a type with valid: %s", c->sentence);
 	}
 }
 
@@ -161,7 +210,11 @@ test_extensions(void)
 		"1 415 555 2671 x12", "415-555-2671 ext. 12", "415-555-2671 ext 12",
 		"4155552671x12", "4155552671#12", "(415) 555-2671 extension 12",
 		"tel:+1-415-555-2671;ext=12", "+14155552671 Extn: 12",
-		"415\xe2\x80\x93" "555\xe2\x80\x93" "2671 \xef\xbd\x98" "12"
+		"415\xe2\x80\x93" "555\xe2\x80\x93" "2671 \xef\xbd\x98" "12",
+		"4155552671 \xef\xbd\x85\xef\xbd\x98\xef\xbd\x94 12", "4155552671 \xd0\xb4\xd0\xbe\xd0\xb1. 12",
+		"4155552671 X12", "4155552671 extensi\xc3\xb3n 12", "4155552671 int 12", "4155552671,12",
+		"4155552671,,12#", "4155552671;12", "4155552671 - 12#", "4155552671 anexo: 12",
+		"415-555-2671 x\xd9\xa1\xd9\xa2", "tel:4155552671;phone-context=+44;ext=12"
 	};
 	size_t		i;
 
@@ -176,22 +229,45 @@ test_extensions(void)
 }
 
 static void
+check_number(const char *raw, const char *region, const char *number_region, const char *type,
+			 const char *sentence)
+{
+	OmPhone		out;
+
+	om_phone_parse(raw, strlen(raw), region, &out);
+	if (!ok(strcmp(out.region, number_region) == 0 &&
+			strcmp(om_phone_type_name(out.type), type) == 0, "%s: %s", sentence, raw))
+		printf("#   got '%s %s', expected '%s %s'\n", out.region, om_phone_type_name(out.type),
+			   number_region, type);
+}
+
+static void
 test_regions(void)
 {
 	OmPhone		out;
 
+	check_number("+4930901820", "US", "DE", "fixed_line", "a calling code of one region names it");
+	check_number("+442079460958", "US", "GB", "fixed_line", "and one of several by the number");
+	check_number("+447700900123", "US", "", "unknown", "unless the number is in no range");
+	check_number("+441481256789", "US", "GG", "fixed_line", "Guernsey shares a code with Britain");
+	check_number("+14155552671", "US", "US", "fixed_line_or_mobile", "the US do not tell types apart");
+	check_number("+16135550123", "US", "CA", "fixed_line_or_mobile", "Canada shares their code");
+	check_number("+18765550123", "US", "JM", "mobile", "so does Jamaica");
+	check_number("+18760550123", "US", "JM", "unknown", "which is known by its area code alone");
+	check_number("+15551234567", "US", "", "unknown", "an area code of nobody has no region");
+	check_number("+999123456789", "US", "", "unknown", "what is no number has none");
+	check_number("+80012345678", "US", "001", "toll_free", "a number of the world is nowhere");
+	check_number("+881612345678", "US", "001", "mobile", "nor is a satellite telephone");
+	check_number("1-800-356-9377", "US", "US", "toll_free", "a toll-free number");
+	check_number("+4915123456789", "US", "DE", "mobile", "a German mobile");
+	check_number("+49123456789012", "US", "DE", "unknown", "a code of one region names it always");
 	om_phone_parse("+4930901820", 11, "US", &out);
-	is(out.region, "DE", "a calling code of one region names it");
 	is_int(out.country_code, 49, "the calling code is given");
-	om_phone_parse("+442079460958", 13, "US", &out);
-	is(out.region, "", "a calling code of several regions names none");
-	om_phone_parse("+15551234567", 12, "US", &out);
-	is(out.region, "", "the NANP has many regions");
-	is_int(out.country_code, 1, "and the calling code 1");
-	om_phone_parse("+881612345678", 13, "US", &out);
-	is(out.region, "001", "a satellite telephone is nowhere");
+	om_phone_parse("+1415", 5, "US", &out);
+	is_int(out.country_code, 1, "also of what is too short");
 	om_phone_parse("hello", 5, "US", &out);
 	is_int(out.country_code, 0, "what is no number has no calling code");
+	ok(strlen(om_phone_tables_version()) > 0, "the tables have a version");
 }
 
 static void
@@ -204,7 +280,7 @@ test_lengths(void)
 	is(om_phone_status_name(om_phone_parse(long_text, sizeof(long_text), "US", &out)),
 	   "not_a_number", "5000 digits are not a number");
 	is(om_phone_status_name(om_phone_parse(long_text, 200, "US", &out)),
-	   "not_a_number", "200 digits are not a number");
+	   "too_long", "200 digits are too long");
 	is(om_phone_status_name(om_phone_parse("+15551234567999", 12, "US", &out)),
 	   "possible", "nothing behind the length is read");
 	is(om_phone_status_name(om_phone_parse(NULL, 0, "US", &out)),

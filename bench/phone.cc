@@ -1,0 +1,124 @@
+/*
+ * phone.cc
+ *		How long reading a phone number takes, beside libphonenumber in the same run.
+ *
+ * Rounds of both alternate, and the medians of the rounds are printed, so that what else
+ * the machine does meets both.  Ours always tells region, type and whether the number is
+ * valid; libphonenumber is measured with that and without.
+ */
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <phonenumbers/phonenumber.pb.h>
+#include <phonenumbers/phonenumberutil.h>
+
+extern "C" {
+#include "phone.h"
+}
+
+using i18n::phonenumbers::PhoneNumber;
+using i18n::phonenumbers::PhoneNumberUtil;
+
+typedef struct Case
+{
+	const char *what;
+	const char *text;
+	const char *region;
+} Case;
+
+static const Case cases[] = {
+	{"canonical", "+15551234567", "US"},
+	{"canonical", "+14155552671", "US"},
+	{"canonical", "+442079460958", "US"},
+	{"canonical", "+4930901820", "US"},
+	{"canonical", "+5491123456789", "US"},
+	{"messy", "(415) 555-2671", "US"},
+	{"messy", "020 7946 0958", "GB"},
+	{"messy", "+44 (0)20 7946 0958", "US"},
+	{"messy", "0049 30 901820", "FR"},
+	{"messy", "011 15 2345-6789", "AR"},
+	{"messy", "0 15 11 98765-4321", "BR"},
+	{"messy", "1-800-FLOWERS", "US"},
+	{"messy", "415-555-2671 ext. 123", "US"},
+	{"messy", "\xef\xbc\x88\xef\xbc\x94\xef\xbc\x91\xef\xbc\x95\xef\xbc\x89 555\xe2\x80\x91" "2671", "US"},
+	{"messy", "tel:+49-30-901820;ext=12", "US"},
+	{"none", "262966", "US"},
+	{"none", "AMZN2024", "US"},
+	{"none", "jo@example.com", "US"},
+};
+
+static const int rounds = 31;
+static volatile int sink;
+
+template <typename Function>
+static double
+nanoseconds(int count, Function function)
+{
+	auto		start = std::chrono::steady_clock::now();
+
+	for (int i = 0; i < count; i++)
+		sink = sink + function();
+	std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
+	return elapsed.count() / count;
+}
+
+static double
+median(std::vector<double> values)
+{
+	std::sort(values.begin(), values.end());
+	return values[values.size() / 2];
+}
+
+int
+main()
+{
+	const PhoneNumberUtil &util = *PhoneNumberUtil::GetInstance();
+
+	printf("medians of %d rounds, ns for one number; tables: %s\n", rounds,
+		   om_phone_tables_version());
+	printf("%-10s %-38s %8s %10s %7s %12s %7s\n", "", "", "ours", "parse+E164", "ratio",
+		   "+valid, type", "ratio");
+	for (const Case &c : cases)
+	{
+		std::vector<double> ours;
+		std::vector<double> parse;
+		std::vector<double> full;
+		size_t		len = strlen(c.text);
+
+		for (int round = 0; round < rounds; round++)
+		{
+			ours.push_back(nanoseconds(20000, [&] {
+				OmPhone		phone;
+
+				return (int) om_phone_parse(c.text, len, c.region, &phone) + phone.e164[4];
+			}));
+			parse.push_back(nanoseconds(200, [&] {
+				PhoneNumber number;
+				std::string e164;
+
+				if (util.Parse(c.text, c.region, &number) == PhoneNumberUtil::NO_PARSING_ERROR)
+					util.Format(number, PhoneNumberUtil::E164, &e164);
+				return (int) e164.size();
+			}));
+			full.push_back(nanoseconds(200, [&] {
+				PhoneNumber number;
+				std::string e164;
+				std::string region;
+
+				if (util.Parse(c.text, c.region, &number) != PhoneNumberUtil::NO_PARSING_ERROR)
+					return 0;
+				util.Format(number, PhoneNumberUtil::E164, &e164);
+				util.GetRegionCodeForNumber(number, &region);
+				return (int) util.IsPossibleNumber(number) + (int) util.GetNumberType(number);
+			}));
+		}
+		printf("%-10s %-38s %8.1f %10.0f %6.0fx %12.0f %6.0fx\n", c.what, c.text, median(ours),
+			   median(parse), median(parse) / median(ours), median(full),
+			   median(full) / median(ours));
+	}
+	return 0;
+}
