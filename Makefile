@@ -84,6 +84,29 @@ uninstall: uninstall-relay
 uninstall-relay:
 	rm -f '$(DESTDIR)$(relay_bindir)/omnimsg-relay'
 
+# ---- how well and how fast texts are understood ----
+
+# after a change to intent_words.txt
+intent-words:
+	perl tools/intent_words.pl src/core/intent_words.txt >src/core/intent_words.new
+	mv src/core/intent_words.new src/core/intent_words.c
+
+INTENT_OBJS = $(patsubst %,build/program/src/core/%.o,$(basename $(notdir \
+	$(wildcard src/core/intent*.c))) letters utf8)
+SCORE_FILES = test/data/optout_dev.tsv test/data/optout_external.tsv test/data/intent_texts.tsv
+
+build/score: build/program/tools/score.o $(INTENT_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
+
+build/bench_intent: build/program/bench/intent.o $(INTENT_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
+
+score: build/score
+	build/score $(SCORE_FILES)
+
+bench-intent: build/bench_intent
+	build/bench_intent $(SCORE_FILES)
+
 # ---- unit tests (gcc) and fuzz targets (clang), under ASan and UBSan ----
 
 SANITIZE = address,undefined
@@ -173,9 +196,11 @@ help:
 	@echo 'make run         private PostgreSQL, relay and simulator in .run; plays a conversation'
 	@echo 'make stop        stop what "make run" started'
 	@echo 'make test        all tests; "tools/test --help" runs one of them'
+	@echo 'make score       how well texts are understood, by the texts in test/data'
+	@echo 'make bench-intent  how long that takes'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets clang-check packages run stop test clean distclean \
+	unit-tests fuzz-targets clang-check score bench-intent intent-words packages run stop test clean distclean \
 	remove-instance help
