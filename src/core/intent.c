@@ -49,6 +49,7 @@ static const Keyword keywords[] = {
 	{"stpo", OPT_OUT, "keyword:stop", "en", false, false, false},
 	{"stopp", OPT_OUT, "keyword:stop", "en", false, false, false},
 	{"stahp", OPT_OUT, "keyword:stop", "en", false, false, false},
+	{"stoppub", OPT_OUT, "keyword:stop", "fr", false, false, false},
 	{"stopall", OPT_OUT, "keyword:stopall", "en", true, false, false},
 	{"unsubscribe", OPT_OUT, "keyword:unsubscribe", "en", true, false, false},
 	{"unsubscribed", OPT_OUT, "keyword:unsubscribe", "en", false, false, false},
@@ -341,6 +342,10 @@ detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 	bool		help = false;
 	bool		only = true;	/* and politeness */
 	size_t		i = 0;
+
+	/* who can help asks for none */
+	if (n > 1 && om_token_is(&tokens[0], "i|we") && om_token_is(&tokens[1], "can|could"))
+		return false;
 
 	while (i < n)
 	{

@@ -63,6 +63,23 @@ element_matches(const OmElement *element, const OmToken *token)
 }
 
 /*
+ * Where an article can stand, so can an adjective, which is in no list: "political texts".
+ * What follows "to" or stands before an article is a verb, though: "to miss your texts".
+ */
+static bool
+is_skipped(const Row *row, const OmElement *element, size_t i)
+{
+	const uint64_t places = OM_W_BEGIN | OM_W_END | OM_W_LOOSE;
+	const OmToken *token = &row->tokens[i];
+
+	if (element->skip == ~UINT64_C(0) || (token->mask & element->skip) != 0)
+		return true;
+	return (element->skip & OM_W_DET) != 0 && (token->mask & ~places) == 0 && i > 0 &&
+		!om_token_is(&row->tokens[i - 1], "to") && i + 1 < row->n &&
+		(row->tokens[i + 1].mask & (OM_W_DET | OM_W_MY | OM_W_YOUR | OM_W_ME)) == 0;
+}
+
+/*
  * Match the elements from the given one on at token i or behind it.  Returns the last
  * token of the match, or NOTHING.
  */
@@ -87,8 +104,7 @@ match_elements(const Row *row, const OmElement *element, size_t i, size_t left, 
 			if (last != NOTHING)
 				return last;
 		}
-		if (skipped >= element->gap ||
-			(element->skip != ~UINT64_C(0) && (token->mask & element->skip) == 0))
+		if (skipped >= element->gap || !is_skipped(row, element, i))
 			return NOTHING;
 	}
 	return NOTHING;
@@ -235,7 +251,7 @@ is_ours(const Row *row, size_t head)
 	for (steps = 0; steps < 5 && i > 0 && row->tokens[i].before != OM_BREAK_HARD; steps++)
 	{
 		i--;
-		if (om_token_is(&row->tokens[i], "gave|typed|called|entered|dialed|put|used|sent|went|mine|my"))
+		if (om_token_is(&row->tokens[i], "gave|give|typed|called|entered|dialed|put|used|sent|went|mine|my"))
 			return true;
 	}
 	return false;
@@ -300,6 +316,13 @@ is_guarded(const Row *row, const OmRule *rule, size_t first, size_t last)
 		(row->tokens[last + 1].mask & (OM_W_OTHER | OM_W_YOU)) != 0 &&
 		(row->tokens[last].mask & OM_W_END) == 0)
 		return true;
+	if ((guards & OM_G_OBJECT) != 0 && last + 1 < row->n && row->tokens[last + 1].before == 0 &&
+		(row->tokens[last + 1].mask & (OM_W_DET | OM_W_MY | OM_W_YOUR | OM_W_OTHER | OM_W_STUFF)) != 0 &&
+		(row->tokens[last].mask & OM_W_LOOSE) == 0)
+		return true;
+	if ((guards & OM_G_THE) != 0 && last > 0 && om_token_is(&row->tokens[last - 1], "the|that|this|it") &&
+		om_token_is(&row->tokens[last], "text|message|email|msg|txt|call"))
+		return true;
 	if ((guards & OM_G_OF) != 0 &&
 		(is_of_something_else(row, last) || is_instruction(row, first)))
 		return true;
@@ -322,6 +345,10 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 				return true;
 		}
 	}
+	/* "call me don't text" */
+	if (first >= 2 && (row->tokens[first - 1].mask & OM_W_ME) != 0 &&
+		(row->tokens[first - 2].mask & OM_W_TEXTV) != 0 && (rule->guards & OM_G_TIME) != 0)
+		return true;
 	for (i = from; i < to; i++)
 	{
 		size_t		j;

@@ -36,6 +36,8 @@ typedef struct OmElement
 #define OM_G_NAME		0x100	/* the last word is a name: no word of any list, capital */
 #define OM_G_SHORT		0x200	/* only in a message of few words */
 #define OM_G_CROSS		0x400	/* may go on in the next sentence */
+#define OM_G_OBJECT		0x1000	/* it goes on with another object: "don't email me the bill" */
+#define OM_G_THE		0x2000	/* it is about one message: "don't send the text" */
 #define OM_G_OF			0x800	/* "from" or "of" behind it must name messages */
 
 typedef struct OmRule
