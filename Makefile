@@ -159,7 +159,7 @@ clang-check:
 		-D_GNU_SOURCE $(OBJS:.o=.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
-	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c bench/*.c)
 
 # ---- commands ----
 
