@@ -88,8 +88,10 @@ uninstall-relay:
 
 # after a change to intent_words.txt
 intent-words:
-	perl tools/intent_words.pl src/core/intent_words.txt >src/core/intent_words.new
+	perl tools/intent_words.pl src/core/intent_words.txt words >src/core/intent_words.new
 	mv src/core/intent_words.new src/core/intent_words.c
+	perl tools/intent_words.pl src/core/intent_words.txt names >src/core/intent_words.new
+	mv src/core/intent_words.new src/core/intent_names.h
 
 INTENT_OBJS = $(patsubst %,build/program/src/core/%.o,$(basename $(notdir \
 	$(wildcard src/core/intent*.c))) letters utf8)

@@ -1,6 +1,8 @@
 #!/usr/bin/env perl
-# tools/intent_words.pl: makes src/core/intent_words.c of src/core/intent_words.txt, a hash
-# table with open addressing that is found in one or two steps.  Usage: FILE >OUTPUT
+# tools/intent_words.pl: makes of src/core/intent_words.txt
+#	intent_words.c	a hash table with open addressing, in which a word is found in a step or two
+#	intent_names.h	the index of each word there, by which rules name words
+# Usage: tools/intent_words.pl FILE words|names >OUTPUT
 use strict;
 use warnings;
 
@@ -9,7 +11,7 @@ use warnings;
 my %use = map { $_ => 1 } qw(KEY KEYIN KEYHELP FILL FILLPART SWEAR LAUGH CH_SMS CH_VOICE CH_EMAIL);
 my (%classes, %uses, %language);
 
-die "usage: $0 FILE\n" unless @ARGV == 1;
+die "usage: $0 FILE words|names\n" unless @ARGV == 2;
 open(my $in, '<', $ARGV[0]) or die "$ARGV[0]: $!\n";
 while (my $line = <$in>)
 {
@@ -47,6 +49,26 @@ for my $i (0 .. $#words)
 	my $slot = hash_of($words[$i]) & ($size - 1);
 	$slot = ($slot + 1) & ($size - 1) while $slots[$slot];
 	$slots[$slot] = $i + 1;
+}
+
+if ($ARGV[1] eq 'names')
+{
+	print <<"TEXT";
+/*
+ * intent_names.h
+ *		The index of each word in om_intent_words.
+ *
+ * Made by tools/intent_words.pl of intent_words.txt; change that and call "make intent-words".
+ */
+#ifndef OM_INTENT_NAMES_H
+#define OM_INTENT_NAMES_H
+
+enum
+{
+TEXT
+	print join(",\n", map { "\tOM_N_$words[$_] = @{[$_ + 1]}" } 0 .. $#words);
+	print "\n};\n\n#endif\t\t\t\t\t\t\t/* OM_INTENT_NAMES_H */\n";
+	exit 0;
 }
 
 print <<"TEXT";

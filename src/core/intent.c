@@ -147,8 +147,8 @@ find_keyword(const char *joined, size_t len)
 
 	for (i = 0; i < KEYWORDS; i++)
 	{
-		if (keywords[i].text[0] == joined[0] && strlen(keywords[i].text) == len &&
-			memcmp(keywords[i].text, joined, len) == 0)
+		if (keywords[i].text[0] == joined[0] && strncmp(keywords[i].text, joined, len) == 0 &&
+			keywords[i].text[len] == '\0')
 			return &keywords[i];
 	}
 	return NULL;
@@ -350,7 +350,11 @@ detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 	while (i < n)
 	{
 		size_t		used = 1;
-		const Keyword *keyword = keyword_at(text, tokens + i, n - i, &used);
+		const Keyword *keyword = NULL;
+
+		if (n <= 3 || (tokens[i].use & (OM_U_KEY | OM_U_KEYIN | OM_U_KEYHELP)) != 0 ||
+			(tokens[i].mask & (OM_W_OPT | OM_W_NEG)) != 0)
+			keyword = keyword_at(text, tokens + i, n - i, &used);
 
 		if (keyword != NULL && keyword->plain && !is_plain(tokens + i, used))
 			return false;
@@ -420,9 +424,11 @@ detect_joined(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 		last = i;
 		words++;
 		letters += size == 1;
+		if (words > 3 && letters != words)
+			return false;
 		known += tokens[i].word != 0 && !tokens[i].typo && size > 2;
 	}
-	if (words == 0 || (words > 3 && letters != words))
+	if (words == 0)
 		return false;
 	keyword = find_keyword(joined, len);
 	/* words that mean something are no typo, unless it is of "opt out" */

@@ -128,6 +128,10 @@ om_envelope_reaction(const char *text, size_t len)
 	bool		emoji = false;	/* before the first letter */
 	uint32_t	code = 0;
 
+	/* nothing else begins a quotation mark; most texts have none of these bytes */
+	if (len == 0 || (memchr(text, '"', len) == NULL && memchr(text, 0xe2, len) == NULL &&
+					 memchr(text, 0xc2, len) == NULL))
+		return 0;
 	while (pos < len && pos < 4 * MAX_HEAD)
 	{
 		char		letter;

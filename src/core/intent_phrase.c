@@ -20,8 +20,8 @@ typedef struct Row
 	const OmToken *tokens;
 	size_t		n;
 	uint64_t	have;			/* classes of all tokens together */
+	uint64_t	words;			/* bits of their words, as in OmElement */
 	bool		laughing;
-	bool		question;
 } Row;
 
 bool
@@ -33,18 +33,16 @@ om_token_is(const OmToken *token, const char *words)
 	if (token->word == 0)
 		return false;
 	known = om_intent_words[token->word].text;
-	len = strlen(known);
 	for (;;)
 	{
-		const char *bar = words;
-
-		while (*bar != '\0' && *bar != '|')
-			bar++;
-		if ((size_t) (bar - words) == len && memcmp(words, known, len) == 0)
+		for (len = 0; known[len] != '\0' && words[len] == known[len]; len++)
+			;
+		if (known[len] == '\0' && (words[len] == '\0' || words[len] == '|'))
 			return true;
-		if (*bar == '\0')
+		words = strchr(words, '|');
+		if (words == NULL)
 			return false;
-		words = bar + 1;
+		words++;
 	}
 }
 
@@ -55,11 +53,26 @@ is_last_element(const OmElement *element)
 }
 
 static bool
+is_one_of(const OmToken *token, const OmElement *element)
+{
+	const uint16_t *word;
+
+	if (token->word == 0 || (element->bits >> (token->word & 63) & 1) == 0)
+		return false;
+	for (word = element->words; *word != 0; word++)
+	{
+		if (*word == token->word)
+			return true;
+	}
+	return false;
+}
+
+static bool
 element_matches(const OmElement *element, const OmToken *token)
 {
 	return (element->any == 0 || (token->mask & element->any) != 0) &&
 		(token->mask & element->all) == element->all &&
-		(element->words == NULL || om_token_is(token, element->words));
+		(element->words == NULL || is_one_of(token, element));
 }
 
 /*
@@ -112,13 +125,16 @@ match_elements(const Row *row, const OmElement *element, size_t i, size_t left, 
 
 /* Is there a class missing that the rule cannot do without? */
 static bool
-is_hopeless(const OmRule *rule, uint64_t have)
+is_hopeless(const OmRule *rule, const Row *row)
 {
 	size_t		i;
 
 	for (i = 0; i < OM_RULE_MAX_ELEMENTS && !is_last_element(&rule->elements[i]); i++)
 	{
-		if (rule->elements[i].any != 0 && (rule->elements[i].any & have) == 0)
+		const OmElement *element = &rule->elements[i];
+
+		if ((element->any != 0 && (element->any & row->have) == 0) ||
+			(element->words != NULL && (element->bits & row->words) == 0))
 			return true;
 	}
 	return false;
@@ -432,7 +448,8 @@ om_phrase_find(const char *text, const OmToken *tokens, size_t n, bool laughing,
 {
 	/* a rule of opting in must not meet any of these */
 	const uint64_t against = OM_W_NEG | OM_W_NEGX | OM_W_IFW | OM_W_ASK | OM_W_THREAT;
-	Row			row = {text, tokens, n, 0, laughing, false};
+	Row			row = {text, tokens, n, 0, 0, laughing};
+	const OmSection *section;
 	const OmRule *rule;
 	OmPhrase	found;
 	size_t		i;
@@ -441,30 +458,36 @@ om_phrase_find(const char *text, const OmToken *tokens, size_t n, bool laughing,
 	for (i = 0; i < n; i++)
 	{
 		row.have |= tokens[i].mask;
+		row.words |= UINT64_C(1) << (tokens[i].word & 63);
 		row.laughing |= (tokens[i].use & OM_U_LAUGH) != 0;
 	}
-	for (rule = om_intent_rules; rule->name != NULL; rule++)
+	for (section = om_intent_sections; section->rules != NULL; section++)
 	{
-		/* what is found already wins over all but an opt-out */
-		if (out->rule != NULL && rule->label != OM_INTENT_OPT_OUT)
-			break;
-		if (is_hopeless(rule, row.have) || !rule_matches(&row, rule, &found))
+		if ((row.have & section->need) == 0 || (row.have & section->need_too) == 0)
 			continue;
-		if (rule->label == OM_INTENT_OPT_IN && (row.have & against) != 0)
-			continue;
-		if (rule->label == OM_INTENT_OPT_OUT)
+		for (rule = section->rules; rule->name != NULL; rule++)
 		{
-			if (is_accident(&row))
+			/* what is found already wins over all but an opt-out */
+			if (out->rule != NULL && rule->label != OM_INTENT_OPT_OUT)
 				return;
-			if (is_limited(&row, rule, found.first, found.last))
-			{
-				found.label = OM_INTENT_MAYBE_OPT_OUT;
-				if (out->rule == NULL)
-					*out = found;
+			if (is_hopeless(rule, &row) ||
+				(rule->label == OM_INTENT_OPT_IN && (row.have & against) != 0) ||
+				!rule_matches(&row, rule, &found))
 				continue;
+			if (rule->label == OM_INTENT_OPT_OUT)
+			{
+				if (is_accident(&row))
+					return;
+				if (is_limited(&row, rule, found.first, found.last))
+				{
+					found.label = OM_INTENT_MAYBE_OPT_OUT;
+					if (out->rule == NULL)
+						*out = found;
+					continue;
+				}
 			}
+			*out = found;
+			return;
 		}
-		*out = found;
-		return;
 	}
 }

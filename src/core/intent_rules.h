@@ -13,7 +13,8 @@
 /*
  * One word of a rule: after at most gap words of the classes in skip, and without the end
  * of a sentence between, a word of any of these classes (0: of any) that has all of those
- * (the marks of its place), and is one of "a|b|c" unless words is NULL.
+ * (the marks of its place), and is one of words, indexes into om_intent_words with a 0 at
+ * the end, unless that is NULL.  bits has the bit (index & 63) of each of them.
  */
 typedef struct OmElement
 {
@@ -21,7 +22,8 @@ typedef struct OmElement
 	uint64_t	all;
 	uint64_t	skip;
 	uint8_t		gap;
-	const char *words;
+	uint64_t	bits;
+	const uint16_t *words;
 } OmElement;
 
 /* What turns a match off, or makes it one for a person */
@@ -48,7 +50,15 @@ typedef struct OmRule
 	OmElement	elements[OM_RULE_MAX_ELEMENTS]; /* ends with one that is all zero */
 } OmRule;
 
-/* In order of precedence within a label; ends with a NULL name */
-extern const OmRule om_intent_rules[];
+/* Rules, up to a NULL name, that need a word of one of some classes, and of some others */
+typedef struct OmSection
+{
+	const OmRule *rules;
+	uint64_t	need;
+	uint64_t	need_too;
+} OmSection;
+
+/* In order of precedence within a label; ends with NULL rules */
+extern const OmSection om_intent_sections[];
 
 #endif							/* OM_INTENT_RULES_H */

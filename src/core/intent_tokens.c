@@ -268,6 +268,13 @@ om_tokens_next(OmTokenReader *reader, OmToken *token)
 			letter = (char) (code | 0x20);
 			reader->pos++;
 		}
+		else if (code == ' ')
+		{
+			if (n > 0)
+				break;
+			reader->pos++;
+			continue;
+		}
 		else
 		{
 			reader->pos += om_utf8_decode(reader->text + start, reader->len - start, &code);
@@ -297,7 +304,7 @@ om_tokens_next(OmTokenReader *reader, OmToken *token)
 					fill_token(token, "number", n, hash, 0);
 					return true;
 				}
-				kind = code == ' ' ? 0 : break_of(code, reader);
+				kind = break_of(code, reader);
 				if (n > 0)
 				{
 					/* read it again as what stands before the next */
