@@ -10,12 +10,17 @@
 #include "letters.h"
 #include "utf8.h"
 
-/* Words that carry a phrase, by which a typo in one is still understood */
+/* Words that carry a phrase, by which a typo in one is still understood.  In order. */
 static const char *const cores[] = {
-	"contact", "contacting", "calling", "delete", "dejar", "dejen", "discontinue", "lista", "mensajes",
-	"message", "messages", "messaging", "mensaje", "numero", "number", "please", "receive",
-	"receiving", "remove", "removed", "sending", "texting", "texts", "unsubscribe", "notifications",
-	"interested"
+	"alerts", "alone", "anymore", "asking", "bother", "calling", "cancel", "cancelar",
+	"communication", "consent", "contact", "contacted", "contacten", "contacter", "contacting",
+	"contacto", "dejar", "dejen", "delete", "discontinue", "enviar", "envien", "envoyer", "envoyez",
+	"escriban", "escribirme", "forget", "further", "immediately", "interested", "leave", "lista",
+	"llamarme", "llamen", "longer", "mandarme", "manden", "mensagem", "mensagens", "mensaje",
+	"mensajes", "message", "messages", "messaging", "molestar", "molesten", "notifications",
+	"number", "numero", "opting", "permission", "please", "quiero", "quiten", "receive",
+	"receiving", "recevoir", "recibir", "refrain", "reminders", "remova", "remove", "removed",
+	"revoke", "sending", "system", "texting", "textos", "texts", "unsubscribe"
 };
 
 static uint32_t
@@ -131,14 +136,16 @@ guess_word(const char *word, size_t len, bool digits)
 			return index;
 		}
 	}
-	if (len < 4)
+	if (len < 5)
 		return 0;
 	for (i = 0; i < sizeof(cores) / sizeof(cores[0]); i++)
 	{
 		size_t		core_len;
 
-		if (cores[i][0] != word[0])
+		if (cores[i][0] < word[0])
 			continue;
+		if (cores[i][0] > word[0])
+			break;
 		core_len = strlen(cores[i]);
 		if (core_len > 4 && om_intent_near(word, len, cores[i], core_len))
 			return om_intent_word_find(cores[i], core_len);
