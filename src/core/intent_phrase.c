@@ -365,6 +365,13 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 	if (first >= 2 && (row->tokens[first - 1].mask & OM_W_ME) != 0 &&
 		(row->tokens[first - 2].mask & OM_W_TEXTV) != 0 && (rule->guards & OM_G_TIME) != 0)
 		return true;
+	/* "don't call, email me" */
+	for (i = last + 1; i + 1 < to && (rule->guards & OM_G_TIME) != 0; i++)
+	{
+		if (row->tokens[i].before == OM_BREAK_SOFT && (row->tokens[i].mask & OM_W_TEXTV) != 0 &&
+			(row->tokens[i + 1].mask & (OM_W_ME | OM_W_MY)) != 0 && row->tokens[i + 1].before == 0)
+			return true;
+	}
 	for (i = from; i < to; i++)
 	{
 		size_t		j;

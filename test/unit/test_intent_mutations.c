@@ -312,7 +312,8 @@ int
 main(int argc, char **argv)
 {
 	static const char *const files[] = {
-		"optout_dev.tsv", "optout_external.tsv", "intent_texts.tsv", "intent_texts_second.tsv"
+		"optout_dev.tsv", "optout_external.tsv", "intent_texts.tsv", "intent_texts_second.tsv",
+		"intent_texts_third.tsv"
 	};
 	const char *directory = argc > 1 ? argv[1] : "test/data";
 	const char *wanted = getenv("OMNIMSG_SEED");
