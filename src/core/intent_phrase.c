@@ -198,6 +198,11 @@ has_subject(const Row *row, size_t head)
 
 	if (row->tokens[i].before != 0)
 		return false;
+	/* "you never text me" complains, "can you not text me" and "told you not to" order */
+	if (head > 0 && (row->tokens[head].mask & OM_W_NEG) != 0 &&
+		(row->tokens[head - 1].mask & OM_W_YOU) != 0 && !om_token_is(&row->tokens[head - 1], "ya") &&
+		(head == 1 || (row->tokens[head - 2].mask & (OM_W_AUX | OM_W_SAID | OM_W_WANT)) == 0))
+		return true;
 	while (i > 0)
 	{
 		const OmToken *token = &row->tokens[i - 1];
@@ -230,6 +235,9 @@ asked_around(const Row *row, size_t head)
 {
 	size_t		i = head;
 
+	if (om_token_is(&row->tokens[head], "no") && head + 1 < row->n &&
+		om_token_is(&row->tokens[head + 1], "need"))
+		return true;
 	while (i > 0 && row->tokens[i].before == 0 && head - i < 3)
 	{
 		i--;
@@ -355,7 +363,7 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 
 	if ((rule->guards & OM_G_TIME) != 0)
 	{
-		for (i = last + 1; i < to && i <= last + 3 && row->tokens[i].before == 0; i++)
+		for (i = last + 1; i < to && i <= last + 4 && row->tokens[i].before != OM_BREAK_HARD; i++)
 		{
 			if ((row->tokens[i].mask & OM_W_TIME) != 0)
 				return true;

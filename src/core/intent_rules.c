@@ -98,7 +98,7 @@ static const OmRule stop_rules[] = {
 	{"phrase:stop-contact", OUT_, ORDER | OM_G_TIME,
 	{T(W(STOP)), X(N2(trying, attempting)), X(N1(to)), T(W(CONTACT) | W(SEND)), GL(2, W(MY) | W(OUT) | W(ADV), W(ME) | W(NUM))}},
 	{"phrase:stop-contact", OUT_, ORDER | OM_G_TIME,
-	{T(W(STOP)), G(4, W(ADV), W(CONTACTING)), GL(3, W(MY) | W(DET) | W(ADV) | W(YOUR), W(NUM))}},
+	{T(W(STOP)), G(4, W(ADV), W(CONTACTING)), GL(4, W(MY) | W(DET) | W(ADV) | W(YOUR) | W(NUM), W(NUM))}},
 	{"phrase:stop-contact", OUT_, ORDER, {T(W(STOP)), G(2, W(ADV), W(CONTACTING)), XE(N1(it))}},
 	{"phrase:stop-messages", OUT_, ORDER | OM_G_OTHER | OM_G_TIME,
 	{T(W(STOP)), G(6, BETWEEN, W(MSG))}},
@@ -161,13 +161,13 @@ static const OmRule clause_rules[] = {
 /* Do not do it */
 static const OmRule do_not_rules[] = {
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME | OM_G_HAVE,
-	{T(W(NEG)), GL(4, W(ADV) | W(MORE), W(TEXTV))}},
+	{X(N3(dont, not, never)), GL(4, W(ADV) | W(MORE), W(TEXTV))}},
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME | OM_G_HAVE,
 	{T(W(NEG)), G(3, W(ADV) | W(MORE), W(CONTACT)), GL(5, W(CONTACT) | W(AND) | W(DET), W(TEXTV))}},
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME,
 	{T(W(NEG)), G(5, W(ADV) | W(CONTACT) | W(AND) | W(MORE), W(CONTACT)), GL(2, W(OUT) | W(ADV), W(ME))}},
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME,
-	{T(W(NEG)), G(5, W(ADV) | W(CONTACT) | W(AND), W(CONTACT)), GL(3, W(MY) | W(DET) | W(ADV), W(NUM))}},
+	{T(W(NEG)), G(5, W(ADV) | W(CONTACT) | W(AND), W(CONTACT)), GL(4, W(MY) | W(DET) | W(ADV) | W(NUM), W(NUM))}},
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME,
 	{T(W(NEG)), G(4, W(ADV) | W(CONTACT) | W(AND), W(CONTACT)), G(2, W(OUT) | W(ADV), W(MORE))}},
 	{"phrase:do-not-contact", OUT_, OM_G_SUBJECT | OM_G_ASKED | OM_G_TIME,
@@ -241,7 +241,7 @@ static const OmRule not_wanted_rules[] = {
 	{"phrase:no-more-messages", OUT_, OM_G_HAVE | OM_G_TIME,
 	{XB(N2(no, zero)), GE(3, W(DET) | W(MSG) | W(AND), W(MSG))}},
 	{"phrase:no-more-messages", OUT_, OM_G_TIME, {XB(N1(plus)), X(N1(de)), GL(1, W(YOUR), W(MSG))}},
-	{"phrase:no-more-messages", OUT_, 0,
+	{"phrase:no-more-messages", OUT_, OM_G_TIME,
 	{XB(N5(enough, chega, basta, alto, assez)), G(3, W(ADV) | W(DET) | W(YOUR), W(MSG))}},
 
 	{NULL, OM_INTENT_NONE, 0, {{0, 0, 0, 0, 0, NULL}}}
@@ -260,7 +260,7 @@ static const OmRule off_rules[] = {
 	{T(W(ME)), TL(W(REMOVE) | W(UNSUB))}},
 	{"phrase:remove-me", OUT_, ORDER,
 	{T(W(ME)), T(W(REMOVE)), T(W(OFF)), G(2, ARTICLE, W(LIST))}},
-	{"phrase:remove-number", OUT_, ORDER | OM_G_OF, {T(W(REMOVE) | W(LOSE)), GL(5, ARTICLE | W(NUM) | W(AND) | W(TEXTV), W(NUM))}},
+	{"phrase:remove-number", OUT_, ORDER | OM_G_OF, {T(W(REMOVE) | W(LOSE)), GL(5, W(ADV) | W(DET) | W(MY) | W(NUM) | W(AND) | W(TEXTV), W(NUM))}},
 	{"phrase:remove-number", OUT_, ORDER,
 	{T(W(REMOVE) | W(TAKE)), G(4, ARTICLE | W(NUM), W(NUM)), GXE(1, ANY, N4(off, from, ahi, out))}},
 	{"phrase:remove-me", OUT_, ORDER, {X(N2(take, taking)), G(1, W(ADV), W(ME)), XE(N1(off))}},
@@ -310,7 +310,7 @@ static const OmRule end_rules[] = {
 	{T(NEGS), G(5, ARTICLE | W(AUX) | W(YOU) | W(RECEIVE) | W(SAID), W(CONSENT)),
 	G(5, ARTICLE | W(RECEIVE) | W(YOU) | W(ME), W(CONTACT) | W(MSG) | W(SEND) | W(CONTACTED))}},
 	{"phrase:cease-and-desist", OUT_, OM_G_NEG, {X(N1(cease)), GX(1, W(AND), N1(desist))}},
-	{"phrase:cancel-messages", OUT_, ORDER,
+	{"phrase:cancel-messages", OUT_, ORDER | OM_G_THE | OM_G_TIME,
 	{T(W(CANCELV)), GL(5, ARTICLE | W(OFF) | W(MSG) | W(ME), W(MSG))}},
 
 	{"phrase:cancel-messages", OUT_, OM_G_NEG, {X(N3(turn, shut, switch)), X(N2(these, them)), XE(N1(off))}},

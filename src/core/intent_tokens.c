@@ -355,7 +355,7 @@ om_tokens_place(OmToken *tokens, size_t n, bool last)
 	const uint64_t fresh = OM_W_CONJ | OM_W_SUBJ | OM_W_MORE | OM_W_IFW | OM_W_ASK |
 		OM_W_BUT | OM_W_YOU | OM_W_TIME | OM_W_AUX | OM_W_KEEP | OM_W_NEG | OM_W_NEGX;
 	/* "me and ..." goes on with something else, "text and drive" does not */
-	const uint64_t object = OM_W_ME | OM_W_NUM | OM_W_LIST | OM_W_MORE;
+	const uint64_t object = OM_W_ME | OM_W_NUM | OM_W_MORE;
 	const uint16_t polite = OM_U_FILL | OM_U_SWEAR;
 	size_t		i;
 
