@@ -84,6 +84,32 @@ uninstall: uninstall-relay
 uninstall-relay:
 	rm -f '$(DESTDIR)$(relay_bindir)/omnimsg-relay'
 
+# ---- how well and how fast texts are understood ----
+
+# after a change to intent_words.txt
+intent-words:
+	perl tools/intent_words.pl src/core/intent_words.txt words >src/core/intent_words.new
+	mv src/core/intent_words.new src/core/intent_words.c
+	perl tools/intent_words.pl src/core/intent_words.txt names >src/core/intent_words.new
+	mv src/core/intent_words.new src/core/intent_names.h
+
+INTENT_OBJS = $(patsubst %,build/program/src/core/%.o,$(basename $(notdir \
+	$(wildcard src/core/intent*.c))) letters utf8)
+SCORE_FILES = test/data/optout_dev.tsv test/data/optout_external.tsv test/data/intent_texts.tsv \
+	test/data/intent_texts_second.tsv test/data/intent_texts_third.tsv
+
+build/score: build/program/tools/score.o $(INTENT_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
+
+build/bench_intent: build/program/bench/intent.o $(INTENT_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
+
+score: build/score
+	build/score $(SCORE_FILES)
+
+bench-intent: build/bench_intent
+	build/bench_intent $(SCORE_FILES)
+
 # ---- unit tests (gcc) and fuzz targets (clang), under ASan and UBSan ----
 
 SANITIZE = address,undefined
@@ -199,7 +225,7 @@ clang-check:
 		-D_GNU_SOURCE $(OBJS:.o=.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
-	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c)
 
 # ---- commands ----
 
@@ -239,9 +265,12 @@ help:
 	@echo 'make test        all tests; "tools/test --help" runs one of them'
 	@echo 'make bench-phone reading a phone number, beside libphonenumber'
 	@echo 'make phone-tables, make phone-oracle  for maintainers: see doc/phone.md'
+	@echo 'make score       how well texts are understood, by the texts in test/data'
+	@echo 'make bench-intent  how long that takes'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets oracle-tests bench-phone phone-tables phone-oracle clang-check packages run stop test clean distclean \
+	unit-tests fuzz-targets oracle-tests bench-phone phone-tables phone-oracle clang-check \
+	score bench-intent intent-words packages run stop test clean distclean \
 	remove-instance help

@@ -2,9 +2,9 @@
  * intent.c
  *		What a text message asks of its receiver: to stop, to start again, for help.
  *
- * The message is cut into folded words.  The first few of them are kept, because only
- * a message of few words can be a keyword as a whole; the rest is only searched for
- * words that a person should read about.  Time is linear, memory is fixed.
+ * First the message as a whole: a keyword, with politeness and decoration around it, or a
+ * typo of one.  Then the rules of intent_rules.c, on a window of words that moves over a
+ * long message.  Time is linear, memory is fixed.
  */
 #include "intent.h"
 
@@ -12,319 +12,583 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "intent_phrase.h"
+#include "intent_tokens.h"
 #include "intent_words.h"
-#include "letters.h"
-#include "utf8.h"
+
+/* Words that are looked at together, and how many of them are seen again with the next */
+#define WINDOW			160
+#define OVERLAP			40
 
 /* More words than this are no keyword message, however often STOP is repeated */
-#define MAX_WHOLE_TOKENS	24
+#define MAX_WHOLE		32
 
-/* Longer words are in no list */
-#define MAX_TOKEN_LEN		15
+/* More letters than this are no keyword, however they are spaced */
+#define MAX_JOINED		16
 
-#define KEYWORD_CONFIDENCE	0.99
-#define MAYBE_CONFIDENCE	0.5
-
-/* One word of the message */
-typedef struct Token
+/* A keyword as it is written in rule names, for each word that stands for one */
+typedef struct Keyword
 {
-	char		text[MAX_TOKEN_LEN + 1];	/* folded; "" when it is too long for any list */
-	size_t		start;			/* byte offsets into the message */
-	size_t		end;
-} Token;
+	const char *text;			/* joined */
+	OmIntentLabel label;
+	const char *rule;
+	const char *language;
+	bool		fuzzy;			/* a typo of it means it */
+	bool		alone;			/* counts only by itself */
+	bool		plain;			/* only in letters without accents */
+} Keyword;
 
-typedef struct Reader
+#define OPT_OUT		OM_INTENT_OPT_OUT
+#define MAYBE		OM_INTENT_MAYBE_OPT_OUT
+#define OPT_IN		OM_INTENT_OPT_IN
+#define HELP		OM_INTENT_HELP
+
+static const Keyword keywords[] = {
+	{"stop", OPT_OUT, "keyword:stop", "en", true, false, false},
+	{"sotp", OPT_OUT, "keyword:stop", "en", false, false, false},
+	{"stpo", OPT_OUT, "keyword:stop", "en", false, false, false},
+	{"stopp", OPT_OUT, "keyword:stop", "en", false, false, false},
+	{"stahp", OPT_OUT, "keyword:stop", "en", false, false, false},
+	{"stoppub", OPT_OUT, "keyword:stop", "fr", false, false, false},
+	{"stopall", OPT_OUT, "keyword:stopall", "en", true, false, false},
+	{"unsubscribe", OPT_OUT, "keyword:unsubscribe", "en", true, false, false},
+	{"unsubscribed", OPT_OUT, "keyword:unsubscribe", "en", false, false, false},
+	{"unsubcribe", OPT_OUT, "keyword:unsubscribe", "en", false, false, false},
+	{"unsuscribe", OPT_OUT, "keyword:unsubscribe", "en", false, false, false},
+	{"unsubscribeme", OPT_OUT, "keyword:unsubscribe", "en", true, false, false},
+	{"unsub", OPT_OUT, "keyword:unsub", "en", false, false, false},
+	{"revoke", OPT_OUT, "keyword:revoke", "en", true, false, false},
+	{"optout", OPT_OUT, "keyword:optout", "en", true, false, false},
+	{"optoutt", OPT_OUT, "keyword:optout", "en", true, false, false},
+	{"optedout", OPT_OUT, "keyword:optout", "en", false, false, false},
+	{"optingout", OPT_OUT, "keyword:optout", "en", true, false, false},
+	{"end", OPT_OUT, "keyword:end", "en", false, false, false},
+	{"cancel", OPT_OUT, "keyword:cancel", "en", true, false, false},
+	{"quit", OPT_OUT, "keyword:quit", "en", true, false, false},
+	{"remove", OPT_OUT, "keyword:remove", "en", true, false, false},
+	{"removeme", OPT_OUT, "keyword:remove", "en", true, false, false},
+	{"exit", OPT_OUT, "keyword:exit", "en", true, false, false},
+	{"delete", OPT_OUT, "keyword:delete", "en", true, false, false},
+	{"cease", OPT_OUT, "keyword:cease", "en", false, false, false},
+	{"discontinue", OPT_OUT, "keyword:discontinue", "en", true, false, false},
+	{"parar", OPT_OUT, "keyword:parar", "es", false, false, false},
+	{"paren", OPT_OUT, "keyword:parar", "es", false, false, false},
+	{"detener", OPT_OUT, "keyword:detener", "es", true, false, false},
+	{"alto", OPT_OUT, "keyword:alto", "es", false, false, false},
+	{"basta", OPT_OUT, "keyword:basta", "es", false, false, false},
+	{"baja", OPT_OUT, "keyword:baja", "es", false, false, false},
+	{"cancelar", OPT_OUT, "keyword:cancelar", "es", false, false, false},
+	{"nomas", OPT_OUT, "keyword:no mas", "es", false, false, false},
+	{"desuscribir", OPT_OUT, "keyword:desuscribir", "es", true, false, false},
+	{"desuscribirme", OPT_OUT, "keyword:desuscribir", "es", true, false, false},
+	{"arret", OPT_OUT, "keyword:arret", "fr", false, false, false},
+	{"arrete", OPT_OUT, "keyword:arrete", "fr", false, false, false},
+	{"arretez", OPT_OUT, "keyword:arretez", "fr", true, false, false},
+	{"arreter", OPT_OUT, "keyword:arreter", "fr", false, false, false},
+	{"arrett", OPT_OUT, "keyword:arrett", "fr", false, false, false},
+	{"desabonner", OPT_OUT, "keyword:desabonner", "fr", true, false, false},
+	{"desabonnement", OPT_OUT, "keyword:desabonner", "fr", true, false, false},
+	{"desinscrire", OPT_OUT, "keyword:desinscrire", "fr", true, false, false},
+	{"desinscription", OPT_OUT, "keyword:desinscrire", "fr", true, false, false},
+	/* "sair" is also to go out */
+	{"sair", OPT_OUT, "keyword:sair", "pt", false, false, false},
+	{"descadastrar", OPT_OUT, "keyword:descadastrar", "pt", true, false, false},
+	{"descadastre", OPT_OUT, "keyword:descadastrar", "pt", false, false, false},
+	{"pare", OPT_OUT, "keyword:pare", "pt", false, false, false},
+	{"parem", OPT_OUT, "keyword:pare", "pt", false, false, false},
+
+	/* an opt-in that was none costs a lawsuit, one that was missed another text: no typos */
+	{"start", OPT_IN, "keyword:start", "en", false, false, false},
+	{"unstop", OPT_IN, "keyword:unstop", "en", false, false, false},
+	{"subscribe", OPT_IN, "keyword:subscribe", "en", false, false, false},
+	{"resubscribe", OPT_IN, "keyword:resubscribe", "en", false, false, false},
+	{"optin", OPT_IN, "keyword:optin", "en", false, false, false},
+	/* with accents it is a CV, which is what people send to an employer */
+	{"resume", OPT_IN, "keyword:resume", "en", false, true, true},
+	{"resumeall", OPT_IN, "keyword:resume all", "en", false, true, true},
+	{"inicio", OPT_IN, "keyword:inicio", "es", false, true, false},
+	{"comenzar", OPT_IN, "keyword:comenzar", "es", false, true, false},
+
+	{"help", HELP, "keyword:help", "en", false, false, false},
+	{"hlep", HELP, "keyword:help", "en", false, false, false},
+	{"hepl", HELP, "keyword:help", "en", false, false, false},
+	{"halp", HELP, "keyword:help", "en", false, false, false},
+	{"info", HELP, "keyword:info", "en", false, false, false},
+	{"information", HELP, "keyword:info", "en", false, false, false},
+	{"aide", HELP, "keyword:aide", "fr", false, false, false},
+	{"ayuda", HELP, "keyword:ayuda", "es", false, false, false},
+	{"ajuda", HELP, "keyword:ajuda", "pt", false, false, false},
+
+	/* somebody may have begun one of the others, or wants to be gone */
+	{"s", MAYBE, "maybe:word", "en", false, true, false},
+	{"x", MAYBE, "maybe:word", "en", false, true, false},
+	{"opt", MAYBE, "maybe:word", "en", false, true, false},
+	{"output", MAYBE, "maybe:word", "en", false, true, false},
+	{"dropout", MAYBE, "maybe:word", "en", false, true, false},
+	{"droptout", MAYBE, "maybe:word", "en", false, true, false},
+	{"remote", MAYBE, "maybe:word", "en", false, true, false},
+	{"removed", MAYBE, "maybe:word", "en", false, true, false},
+	{"block", MAYBE, "maybe:word", "en", false, true, false},
+	{"blocked", MAYBE, "maybe:word", "en", false, true, false},
+	{"youreblocked", MAYBE, "maybe:word", "en", false, true, false},
+	{"blocking", MAYBE, "maybe:word", "en", false, true, false},
+	{"reported", MAYBE, "maybe:word", "en", false, true, false},
+	{"goodbye", MAYBE, "maybe:word", "en", false, true, false},
+	{"leave", MAYBE, "maybe:word", "en", false, true, false},
+	{"nomore", MAYBE, "maybe:word", "en", false, true, false},
+};
+
+#define KEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
+
+static const Keyword *
+find_keyword(const char *joined, size_t len)
 {
-	const char *text;
-	size_t		len;
-	size_t		pos;
-} Reader;
+	size_t		i;
 
-/* Read the next word; false at the end of the message */
-static bool
-next_token(Reader *reader, Token *token)
-{
-	size_t		n = 0;
-	bool		too_long = false;
-
-	token->start = 0;
-	while (reader->pos < reader->len)
+	for (i = 0; i < KEYWORDS; i++)
 	{
-		uint32_t	code;
-		size_t		start = reader->pos;
-		size_t		size = om_utf8_decode(reader->text + start, reader->len - start,
-										  &code);
-		char		letter = om_letter_fold(code);
-
-		reader->pos += size;
-		if (letter == OM_LETTER_NONE)
-			continue;
-		if (letter == OM_LETTER_BREAK)
-		{
-			if (n > 0)
-				break;
-			continue;
-		}
-		if (n == 0)
-			token->start = start;
-		token->end = reader->pos;
-		if (n < MAX_TOKEN_LEN)
-			token->text[n++] = letter;
-		else
-			too_long = true;
+		if (keywords[i].text[0] == joined[0] && strncmp(keywords[i].text, joined, len) == 0 &&
+			keywords[i].text[len] == '\0')
+			return &keywords[i];
 	}
-	token->text[too_long ? 0 : n] = '\0';
-	return n > 0;
+	return NULL;
 }
 
-/*
- * How many of the n tokens the phrase takes, 0 when they do not begin with it
- */
-static size_t
-match_phrase(const char *phrase, const Token *tokens, size_t n)
+/* The keyword of which the letters are a typo: one error, two in a long word */
+static const Keyword *
+guess_keyword(const char *joined, size_t len)
 {
-	size_t		used;
+	size_t		i;
 
-	for (used = 0; used < n; used++)
+	if (len < 4)
+		return NULL;
+	for (i = 0; i < KEYWORDS; i++)
 	{
-		size_t		len = strlen(tokens[used].text);
+		size_t		n;
 
-		if (len == 0 || strncmp(phrase, tokens[used].text, len) != 0)
-			return 0;
-		phrase += len;
-		if (*phrase == '\0')
-			return used + 1;
-		if (*phrase != ' ')
-			return 0;
-		phrase++;
+		if (!keywords[i].fuzzy)
+			continue;
+		n = strlen(keywords[i].text);
+		if (om_intent_near(joined, len, keywords[i].text, n))
+			return &keywords[i];
+		/* nothing else that begins and ends like this is short */
+		if (n == 6 && memcmp(keywords[i].text, "optout", 6) == 0 && (len == 5 || len == 6) &&
+			memcmp(joined, "op", 2) == 0 && joined[len - 1] == 't')
+			return &keywords[i];
+		/* two errors: one of them a letter that is missing or too much */
+		if (n >= 9 && len <= n + 2 && joined[0] == keywords[i].text[0])
+		{
+			char		shorter[MAX_JOINED];
+			size_t		k;
+
+			for (k = 1; k < len; k++)
+			{
+				memcpy(shorter, joined, k);
+				memcpy(shorter + k, joined + k + 1, len - k - 1);
+				if (om_intent_near(shorter, len - 1, keywords[i].text, n))
+					return &keywords[i];
+			}
+		}
 	}
-	return 0;
+	return NULL;
+}
+
+/* Two keywords without a blank between, or one with a letter before or behind it */
+static const Keyword *
+split_keyword(const char *joined, size_t len)
+{
+	size_t		i;
+
+	for (i = 3; i + 3 <= len; i++)
+	{
+		const Keyword *first = find_keyword(joined, i);
+		const Keyword *second = find_keyword(joined + i, len - i);
+
+		if (second != NULL && second->label == OPT_OUT &&
+			((first != NULL && first->label == OPT_OUT) || (i == 3 && memcmp(joined, "opt", 3) == 0)))
+			return second;
+	}
+	if (len >= 8)
+	{
+		const Keyword *inner = find_keyword(joined + 2, len - 2);
+
+		return inner != NULL && inner->fuzzy ? inner : NULL;
+	}
+	return NULL;
+}
+
+static void
+decide(OmIntent *out, OmIntentLabel label, double confidence, const char *rule,
+	   const char *language, const char *channel, size_t start, size_t end)
+{
+	out->label = label;
+	out->confidence = confidence;
+	out->rule = rule;
+	out->language = language;
+	out->channel = channel;
+	out->span_start = start;
+	out->span_end = end;
 }
 
 static bool
-match_word(const OmIntentWord *word, const Token *tokens, size_t n, size_t *used)
+is_plain(const OmToken *tokens, size_t n)
 {
-	if (word->words[0] != tokens[0].text[0])
-		return false;
-	*used = match_phrase(word->words, tokens, n);
-	if (*used == 0)
-		return false;
+	size_t		i;
 
-	/* A letter that was folded from something else takes more bytes than one */
-	if ((word->flags & OM_INTENT_PLAIN) != 0)
+	for (i = 0; i < n; i++)
 	{
-		size_t		i;
-
-		for (i = 0; i < *used; i++)
-		{
-			if (tokens[i].end - tokens[i].start != strlen(tokens[i].text))
-				return false;
-		}
+		if (!tokens[i].plain)
+			return false;
 	}
 	return true;
 }
 
-/* The entry that takes the most tokens, so that "stop all" comes before "stop" */
-static const OmIntentWord *
-find_word(const Token *tokens, size_t n, size_t *used)
+/* Does the token change nothing about a keyword beside it? */
+static bool
+is_filler(const OmToken *tokens, size_t n, size_t i)
 {
-	const OmIntentWord *best = NULL;
-	const OmIntentWord *word;
+	const uint16_t polite = OM_U_FILL | OM_U_SWEAR;
+	size_t		j;
 
-	*used = 0;
-	for (word = om_intent_words; word->words != NULL; word++)
+	if ((tokens[i].use & polite) != 0)
+		return true;
+	if ((tokens[i].use & OM_U_FILLPART) == 0)
+		return false;
+	/* "thank you so much": some words need another that is polite by itself */
+	for (j = i; j > 0 && (tokens[j - 1].use & (polite | OM_U_FILLPART)) == OM_U_FILLPART; j--)
+		;
+	if (j > 0 && (tokens[j - 1].use & polite) != 0)
+		return true;
+	for (j = i + 1; j < n && (tokens[j].use & (polite | OM_U_FILLPART)) == OM_U_FILLPART; j++)
+		;
+	return j < n && (tokens[j].use & polite) != 0;
+}
+
+/* The keyword that takes the most of the tokens: "opt out" before "opt" */
+static const Keyword *
+keyword_at(const char *text, const OmToken *tokens, size_t n, size_t *used)
+{
+	char		joined[MAX_JOINED + OM_INTENT_MAX_WORD + 1];
+	const Keyword *best = NULL;
+	size_t		len = 0;
+	size_t		i;
+
+	for (i = 0; i < n && i < 3; i++)
 	{
-		size_t		matched;
+		const Keyword *keyword;
 
-		if (match_word(word, tokens, n, &matched) && matched > *used)
+		if (tokens[i].word != 0)
 		{
-			best = word;
-			*used = matched;
+			const char *known = om_intent_words[tokens[i].word].text;
+
+			memcpy(joined + len, known, strlen(known));
+			len += strlen(known);
+		}
+		else
+		{
+			size_t		size = om_token_text(text, &tokens[i], joined + len,
+											 OM_INTENT_MAX_WORD + 1);
+
+			if (size == 0)
+				break;
+			len += size;
+		}
+		if (len > MAX_JOINED)
+			break;
+		keyword = find_keyword(joined, len);
+		if (keyword != NULL)
+		{
+			best = keyword;
+			*used = i + 1;
 		}
 	}
 	return best;
 }
 
-static size_t
-match_filler(const Token *tokens, size_t n)
-{
-	const char *const *filler;
-
-	for (filler = om_intent_fillers; *filler != NULL; filler++)
-	{
-		size_t		used;
-
-		if ((*filler)[0] != tokens[0].text[0])
-			continue;
-		used = match_phrase(*filler, tokens, n);
-		if (used > 0)
-			return used;
-	}
-	return 0;
-}
-
 /* Opting out is never lost to another word, opting in never wins from one */
 static int
-label_rank(OmIntentLabel label)
+rank(OmIntentLabel label)
 {
 	switch (label)
 	{
 		case OM_INTENT_OPT_OUT:
-			return 3;
+			return 4;
 		case OM_INTENT_HELP:
-			return 2;
+			return 3;
 		case OM_INTENT_OPT_IN:
+			return 2;
+		case OM_INTENT_MAYBE_OPT_OUT:
 			return 1;
 		default:
 			return 0;
 	}
 }
 
-static void
-decide(OmIntent *out, const OmIntentWord *word, OmIntentLabel label,
-	   size_t start, size_t end)
+/* Words around "help" that make no other request of it */
+static bool
+is_help_filler(const OmToken *token)
 {
-	bool		maybe = label == OM_INTENT_MAYBE_OPT_OUT;
-
-	out->label = label;
-	out->confidence = maybe ? MAYBE_CONFIDENCE : KEYWORD_CONFIDENCE;
-	out->rule = maybe ? word->contains_rule : word->keyword_rule;
-	out->language = word->language;
-	out->channel = "all";
-	out->span_start = start;
-	out->span_end = end;
+	return (token->use & (OM_U_FILL | OM_U_FILLPART)) != 0 ||
+		om_token_is(token, "need|can|could|someone|somebody|anyone|anybody|some|more|get|want|would|like|please");
 }
 
-/*
- * Is the message nothing but keywords and politeness?  A word that counts only alone
- * makes a message with more in it one that a person should read, if it is one of
- * opting out, and nothing otherwise.
- */
+/* Is the message nothing but keywords and what changes nothing about them? */
 static bool
-detect_whole(const Token *tokens, size_t n, OmIntent *out)
+detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 {
-	const OmIntentWord *best = NULL;
+	const Keyword *best = NULL;
 	size_t		best_start = 0;
 	size_t		best_used = 0;
+	bool		help = false;
+	bool		only = true;	/* and politeness */
 	size_t		i = 0;
+
+	/* who can help asks for none */
+	if (n > 1 && om_token_is(&tokens[0], "i|we") && om_token_is(&tokens[1], "can|could"))
+		return false;
 
 	while (i < n)
 	{
-		size_t		used;
-		const OmIntentWord *word = find_word(tokens + i, n - i, &used);
+		size_t		used = 1;
+		const Keyword *keyword = NULL;
 
-		if (word == NULL)
+		if (n <= 3 || (tokens[i].use & (OM_U_KEY | OM_U_KEYIN | OM_U_KEYHELP)) != 0 ||
+			(tokens[i].mask & (OM_W_OPT | OM_W_NEG)) != 0)
+			keyword = keyword_at(text, tokens + i, n - i, &used);
+
+		if (keyword != NULL && keyword->plain && !is_plain(tokens + i, used))
+			return false;
+		if (keyword != NULL && keyword->alone && used != n)
+			keyword = NULL;
+		if (keyword == NULL)
 		{
-			used = match_filler(tokens + i, n - i);
-			if (used == 0)
-				return false;
+			used = 1;
+			if (!is_filler(tokens, n, i))
+			{
+				/* a name below it: "STOP -Dave" */
+				if (!(i > 0 && i + 1 == n && tokens[i].before != 0 && tokens[i].word == 0 &&
+					  tokens[i].mask == 0 && best != NULL && best->label == OPT_OUT &&
+					  text[tokens[i].start] >= 'A' && text[tokens[i].start] <= 'Z'))
+				{
+					only = false;
+					if (!is_help_filler(&tokens[i]))
+						return false;
+				}
+			}
 		}
-		else if (best == NULL || label_rank(word->label) > label_rank(best->label) ||
-				 (word->label == best->label && (best->flags & OM_INTENT_ALONE) != 0 &&
-				  (word->flags & OM_INTENT_ALONE) == 0))
+		else if (best == NULL || rank(keyword->label) > rank(best->label))
 		{
-			best = word;
+			best = keyword;
 			best_start = i;
 			best_used = used;
 		}
+		help |= keyword != NULL && keyword->label == HELP;
 		i += used;
 	}
-	if (best == NULL)
+	if (best == NULL || (!only && (!help || best->label != HELP)))
 		return false;
-
-	if ((best->flags & OM_INTENT_ALONE) != 0 && best_used != n)
-	{
-		if (best->label != OM_INTENT_OPT_OUT)
-			return false;
-		decide(out, best, OM_INTENT_MAYBE_OPT_OUT, tokens[best_start].start,
-			   tokens[best_start + best_used - 1].end);
-		return true;
-	}
-	decide(out, best, best->label, tokens[best_start].start,
-		   tokens[best_start + best_used - 1].end);
+	decide(out, best->label, best->label == MAYBE ? 0.5 : 0.99, best->rule, best->language, "all",
+		   tokens[best_start].start, tokens[best_start + best_used - 1].end);
 	return true;
 }
 
 /*
- * Letters with something between each of them, as in "S T O P" or "s.t.o.p", make one
- * word.  False when the tokens are anything else.
+ * The letters of a short message, its politeness left out, are a keyword all the same when
+ * there is a typo in it or something between its letters, as in "S T O P", "opt ou", "STO P".
  */
 static bool
-join_letters(const Token *tokens, size_t n, Token *joined)
+detect_joined(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 {
+	char		joined[MAX_JOINED + OM_INTENT_MAX_WORD + 1];
+	const Keyword *keyword;
+	size_t		len = 0;
+	size_t		words = 0;
+	size_t		known = 0;
+	size_t		first = n;
+	size_t		last = 0;
+	size_t		letters = 0;
 	size_t		i;
 
-	if (n < 3 || n > MAX_TOKEN_LEN)
-		return false;
 	for (i = 0; i < n; i++)
 	{
-		if (tokens[i].text[0] == '\0' || tokens[i].text[1] != '\0')
+		size_t		size;
+
+		if (tokens[i].len > 1 && is_filler(tokens, n, i))
+			continue;
+		size = om_token_text(text, &tokens[i], joined + len, OM_INTENT_MAX_WORD + 1);
+		len += size;
+		if (size == 0 || len > MAX_JOINED)
 			return false;
-		joined->text[i] = tokens[i].text[0];
+		if (first == n)
+			first = i;
+		last = i;
+		words++;
+		letters += size == 1;
+		if (words > 3 && letters != words)
+			return false;
+		known += tokens[i].word != 0 && !tokens[i].typo && size > 2;
 	}
-	joined->text[n] = '\0';
-	joined->start = tokens[0].start;
-	joined->end = tokens[n - 1].end;
+	if (words == 0)
+		return false;
+	keyword = find_keyword(joined, len);
+	/* words that mean something are no typo, unless it is of "opt out" */
+	if (keyword == NULL && (known == 0 || (words == 2 && (memcmp(joined, "opt", 3) == 0 ||
+												  (tokens[last].mask & OM_W_OUT) != 0))))
+		keyword = guess_keyword(joined, len);
+	if (keyword == NULL && (words == 1 ? known == 0 : memcmp(joined, "opt", 3) == 0))
+		keyword = split_keyword(joined, len);
+	if (keyword == NULL && words == 1 && len == 4 && memcmp(joined, "ptut", 4) == 0)
+		keyword = find_keyword("optout", 6);
+	if (keyword == NULL || keyword->label != OPT_OUT)
+		return false;
+	decide(out, keyword->label, 0.9, keyword->rule, keyword->language, "all",
+		   tokens[first].start, tokens[last].end);
 	return true;
 }
 
-/* Search a message for the first word that a person should read about */
-static void
-detect_contained(const char *text, size_t len, OmIntent *out)
+/* The medium that a phrase names, when it names one only */
+static const char *
+channel_of(const OmToken *tokens, size_t n, const OmPhrase *phrase)
 {
-	Reader		reader = {text, len, 0};
-	Token		window[OM_INTENT_MAX_WORDS];
-	size_t		n = 0;
+	uint16_t	named = 0;
+	size_t		i;
 
-	for (;;)
+	for (i = phrase->first; i < n && (i <= phrase->last || tokens[i].before == 0); i++)
+		named |= tokens[i].use & (OM_U_CH_SMS | OM_U_CH_VOICE | OM_U_CH_EMAIL);
+	switch (named)
 	{
-		const OmIntentWord *word;
-		size_t		used;
-
-		while (n < OM_INTENT_MAX_WORDS && next_token(&reader, &window[n]))
-			n++;
-		if (n == 0)
-			return;
-		word = find_word(window, n, &used);
-		if (word != NULL && (word->flags & OM_INTENT_CONTAINED) != 0)
-		{
-			decide(out, word, OM_INTENT_MAYBE_OPT_OUT, window[0].start,
-				   window[used - 1].end);
-			return;
-		}
-		n--;
-		memmove(window, window + 1, n * sizeof(window[0]));
+		case OM_U_CH_SMS:
+			return "sms";
+		case OM_U_CH_VOICE:
+			return "voice";
+		case OM_U_CH_EMAIL:
+			return "email";
+		default:
+			return "all";
 	}
+}
+
+static const char *
+language_of(const OmToken *tokens, const OmPhrase *phrase)
+{
+	size_t		i;
+
+	for (i = phrase->first; i <= phrase->last; i++)
+	{
+		const char *language = om_intent_words[tokens[i].word].language;
+
+		if (language[0] != '\0' && strcmp(language, "en") != 0)
+			return language;
+	}
+	return "en";
+}
+
+/* Let the rules decide about the tokens; true when nothing can win from it */
+static bool
+detect_phrases(const OmTokenReader *reader, const OmToken *tokens, size_t n, OmIntent *out)
+{
+	OmPhrase	phrase;
+
+	om_phrase_find(reader->text, tokens, n, reader->laughing, &phrase);
+	if (phrase.rule != NULL && rank(phrase.label) > rank(out->label))
+		decide(out, phrase.label, phrase.label == MAYBE ? 0.5 : 0.9, phrase.rule->name,
+			   language_of(tokens, &phrase), channel_of(tokens, n, &phrase),
+			   tokens[phrase.first].start, tokens[phrase.last].end);
+	return out->label == OPT_OUT;
+}
+
+/* STOP and words in letters that nobody here can read */
+static void
+detect_foreign(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
+{
+	size_t		i;
+
+	if (n < 2 || (tokens[0].mask & OM_W_CLAUSE) == 0)
+		return;
+	for (i = 1; i < n; i++)
+	{
+		char		word[OM_INTENT_MAX_WORD + 1];
+
+		if (tokens[i].word != 0 ||
+			(om_token_text(text, &tokens[i], word, sizeof(word)) != 0 && strchr(word, '?') == NULL))
+			return;
+	}
+	decide(out, MAYBE, 0.5, "contains:stop", "en", "all", tokens[0].start, tokens[0].end);
 }
 
 OmIntentLabel
 om_intent_detect(const char *text, size_t len, OmIntent *out)
 {
-	Reader		reader = {text, len, 0};
-	Token		tokens[MAX_WHOLE_TOKENS + 1];
-	Token		joined;
+	OmToken		tokens[WINDOW];
+	OmTokenReader reader;
 	size_t		n = 0;
+	bool		more;
 
-	out->label = OM_INTENT_NONE;
-	out->confidence = 0;
-	out->rule = "";
-	out->language = "en";
-	out->channel = "";
-	out->span_start = 0;
-	out->span_end = 0;
+	decide(out, OM_INTENT_NONE, 0, "", "en", "", 0, 0);
 	if (text == NULL)
 		return out->label;
 
-	while (n <= MAX_WHOLE_TOKENS && next_token(&reader, &tokens[n]))
-		n++;
+	om_tokens_begin(&reader, text, len);
+	while ((more = om_tokens_next(&reader, &tokens[n])) && ++n < WINDOW)
+		;
 	if (n == 0)
 		return out->label;
-	if (n <= MAX_WHOLE_TOKENS &&
-		(detect_whole(tokens, n, out) ||
-		 (join_letters(tokens, n, &joined) && detect_whole(&joined, 1, out))))
+	om_tokens_place(tokens, n, !more);
+	if (n <= MAX_WHOLE && !more &&
+		(detect_whole(text, tokens, n, out) || detect_joined(text, tokens, n, out)))
 		return out->label;
-	detect_contained(text, len, out);
+	for (;;)
+	{
+		if (detect_phrases(&reader, tokens, n, out) || !more)
+			break;
+		memmove(tokens, tokens + n - OVERLAP, OVERLAP * sizeof(tokens[0]));
+		n = OVERLAP;
+		while ((more = om_tokens_next(&reader, &tokens[n])) && ++n < WINDOW)
+			;
+		om_tokens_place(tokens, n, !more);
+	}
+	if (out->label == OM_INTENT_NONE && n <= MAX_WHOLE)
+		detect_foreign(text, tokens, n, out);
 	return out->label;
+}
+
+size_t
+om_intent_keyword(const char *text, size_t len, char *key, size_t size)
+{
+	OmToken		tokens[MAX_WHOLE];
+	OmTokenReader reader;
+	size_t		n = 0;
+	size_t		first = 0;
+	size_t		last;
+	size_t		used = 0;
+
+	if (text == NULL || size == 0)
+		return 0;
+	key[0] = '\0';
+	om_tokens_begin(&reader, text, len);
+	while (n < MAX_WHOLE && om_tokens_next(&reader, &tokens[n]))
+		n++;
+	if (n == MAX_WHOLE)
+		return 0;				/* that many words are no keyword */
+	while (first < n && is_filler(tokens, n, first))
+		first++;
+	for (last = n; last > first && is_filler(tokens, n, last - 1); last--)
+		;
+	for (; first < last; first++)
+	{
+		size_t		added;
+
+		if (used > 0 && used + 1 < size)
+			key[used++] = ' ';
+		added = om_token_text(text, &tokens[first], key + used, size - used);
+		if (added == 0)
+		{
+			key[0] = '\0';
+			return 0;
+		}
+		used += added;
+	}
+	return used;
 }
 
 const char *

@@ -2,9 +2,8 @@
  * intent.h
  *		What a text message asks of its receiver: to stop, to start again, for help.
  *
- * Deterministic: no locale, no allocation, no state.  This version reads keywords:
- * the whole message must be one, after folding case, accents, full-width letters,
- * punctuation, emoji and white space (47 CFR 64.1200(a)(10), the providers' lists).
+ * Deterministic: no locale, no allocation, no state.  Reads a message of any length in
+ * English, Spanish, French or Portuguese: keywords and sentences (doc/intent.md).
  */
 #ifndef OM_INTENT_H
 #define OM_INTENT_H
@@ -25,14 +24,23 @@ typedef struct OmIntent
 	OmIntentLabel label;
 	double		confidence;		/* 0 to 1 */
 	const char *rule;			/* static, as "keyword:stop"; "" when label is NONE */
-	const char *language;		/* static ISO 639-1 code of the keyword, "en" when none */
-	const char *channel;		/* static: "sms", "voice" or "all"; "" when label is NONE */
+	const char *language;		/* static ISO 639-1 code of the words, "en" when none */
+	const char *channel;		/* static: "sms", "voice", "email", or "all" when the words name
+								 * none or several; "" when label is NONE */
 	size_t		span_start;		/* byte offsets into the message of what decided, */
 	size_t		span_end;		/* start inclusive, end exclusive */
 } OmIntent;
 
 /* Read len bytes of UTF-8 (bad bytes count as punctuation).  out is always filled. */
 extern OmIntentLabel om_intent_detect(const char *text, size_t len, OmIntent *out);
+
+/*
+ * The form in which an organization's own keyword is looked up: the words of the sender,
+ * folded, with single blanks between, politeness at both ends left out.  NUL-terminated.
+ * Returns its length; 0 and "" when nothing is left, when it does not fit, and when the
+ * message has more words than a keyword can have (32).
+ */
+extern size_t om_intent_keyword(const char *text, size_t len, char *key, size_t size);
 
 /* "none", "opt_out", "opt_in", "help", "maybe_opt_out" */
 extern const char *om_intent_label_name(OmIntentLabel label);

@@ -14,6 +14,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	OmIntent	again;
 	OmIntentLabel label = om_intent_detect(text, size, &out);
 	const char *name = om_intent_label_name(label);
+	char		key[64];
+	char		same[64];
+	size_t		len;
 
 	MUST(label == out.label);
 	MUST(out.span_start <= out.span_end && out.span_end <= size);
@@ -26,19 +29,28 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	else
 	{
-		const char *prefix = label == OM_INTENT_MAYBE_OPT_OUT ? "contains:" : "keyword:";
-
 		MUST(out.span_start < out.span_end);
-		MUST(strncmp(out.rule, prefix, strlen(prefix)) == 0);
-		MUST(strcmp(out.channel, "all") == 0);
+		MUST(strchr(out.rule, ':') != NULL);
+		MUST(strcmp(out.channel, "all") == 0 || strcmp(out.channel, "sms") == 0 ||
+			 strcmp(out.channel, "voice") == 0 || strcmp(out.channel, "email") == 0);
 		MUST(strcmp(name, "none") != 0);
+		if (label != OM_INTENT_MAYBE_OPT_OUT)
+			MUST(out.confidence > 0.5);
+	}
 
-		/* What decided alone decides the same when it stands alone */
-		om_intent_detect(text + out.span_start, out.span_end - out.span_start, &again);
-		if (label == OM_INTENT_MAYBE_OPT_OUT)
-			MUST(again.label == OM_INTENT_OPT_OUT);
-		else
-			MUST(again.label == label && strcmp(again.rule, out.rule) == 0);
+	/* The same text is read the same way */
+	MUST(om_intent_detect(text, size, &again) == label);
+	MUST(again.rule == out.rule && again.span_start == out.span_start);
+
+	/* An organization's keyword is found under the form that it was stored in */
+	len = om_intent_keyword(text, size, key, sizeof(key));
+	MUST(len < sizeof(key) && strlen(key) == len);
+	if (len > 0 && strchr(key, '?') == NULL)
+	{
+		size_t		small = om_intent_keyword(text, size, same, len);
+
+		MUST(small == 0 && same[0] == '\0');
+		MUST(om_intent_keyword(text, size, same, len + 1) == len && strcmp(key, same) == 0);
 	}
 	free(text);
 	return 0;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "intent_words.h"
+#include "intent_rules.h"
 #include "tap.h"
 
 typedef struct IntentCase
@@ -22,21 +22,21 @@ static const IntentCase cases[] = {
 	{"quit", "opt_out", "keyword:quit"},
 	{"end", "opt_out", "keyword:end"},
 	{"revoke", "opt_out", "keyword:revoke"},
-	{"opt out", "opt_out", "keyword:opt out"},
+	{"opt out", "opt_out", "keyword:optout"},
 	{"cancel", "opt_out", "keyword:cancel"},
 	{"unsubscribe", "opt_out", "keyword:unsubscribe"},
 
 	/* The providers' words */
 	{"STOPALL", "opt_out", "keyword:stopall"},
-	{"STOP ALL", "opt_out", "keyword:stop all"},
+	{"STOP ALL", "opt_out", "keyword:stopall"},
 	{"OPTOUT", "opt_out", "keyword:optout"},
-	{"OPT-OUT", "opt_out", "keyword:opt out"},
+	{"OPT-OUT", "opt_out", "keyword:optout"},
 	{"Unsub", "opt_out", "keyword:unsub"},
 	{"REMOVE", "opt_out", "keyword:remove"},
 	{"START", "opt_in", "keyword:start"},
 	{"UNSTOP", "opt_in", "keyword:unstop"},
 	{"Subscribe", "opt_in", "keyword:subscribe"},
-	{"opt in", "opt_in", "keyword:opt in"},
+	{"opt in", "opt_in", "keyword:optin"},
 	{"RESUME", "opt_in", "keyword:resume"},
 	{"RESUME ALL", "opt_in", "keyword:resume all"},
 	{"HELP", "help", "keyword:help"},
@@ -97,27 +97,27 @@ static const IntentCase cases[] = {
 	{"start stop", "opt_out", "keyword:stop"},
 	{"HELP STOP", "opt_out", "keyword:stop"},
 	{"start help", "help", "keyword:help"},
-	{"start end", "maybe_opt_out", "contains:end"},
+	{"start end", "opt_out", "keyword:end"},
 
 	/* What must not be misread */
 	{"End of month works for me", "none", ""},
-	{"YES I want you to stop", "maybe_opt_out", "contains:stop"},
-	{"START but stop the ads", "maybe_opt_out", "contains:stop"},
+	{"YES I want you to stop", "opt_out", "phrase:told-to-stop"},
+	{"START but stop the ads", "opt_out", "phrase:stop-messages"},
 	{"STOP 12345", "maybe_opt_out", "contains:stop"},
-	{"can I stop by at 5?", "maybe_opt_out", "contains:stop"},
-	{"We have got to STOP this bill", "maybe_opt_out", "contains:stop"},
-	{"how do I opt-out?", "maybe_opt_out", "contains:opt out"},
-	{"I revoke my consent", "maybe_opt_out", "contains:revoke"},
+	{"can I stop by at 5?", "none", ""},
+	{"We have got to STOP this bill", "none", ""},
+	{"how do I opt-out?", "opt_out", "phrase:opt-out"},
+	{"I revoke my consent", "opt_out", "phrase:revoke-consent"},
 	{"stop \xe4\xb8\x8d\xe8\xa6\x81", "maybe_opt_out", "contains:stop"},
-	{"cancel please", "maybe_opt_out", "contains:cancel"},
-	{"quit quit", "maybe_opt_out", "contains:quit"},
+	{"cancel please", "opt_out", "keyword:cancel"},
+	{"quit quit", "opt_out", "keyword:quit"},
 	{"cancel my appointment", "none", ""},
 	{"I quit smoking", "none", ""},
 	{"the end is near", "none", ""},
 	{"remove the dent", "none", ""},
 	{"unstoppable", "none", ""},
 	{"bus-stops", "none", ""},
-	{"stopped", "none", ""},
+	{"they stopped", "none", ""},
 	{"don't unstop it", "none", ""},
 	{"start working", "none", ""},
 	{"how do I start?", "none", ""},
@@ -158,42 +158,151 @@ test_cases(void)
 	}
 }
 
-/* Every word of the table, in several dresses */
+/* What makes a rule quick to pass over must not make it pass over what it matches */
 static void
-test_all_words(void)
+test_rules(void)
 {
-	const OmIntentWord *word;
+	const OmSection *section;
+	size_t		rules = 0;
+	size_t		bad = 0;
 
-	for (word = om_intent_words; word->words != NULL; word++)
+	for (section = om_intent_sections; section->rules != NULL; section++)
 	{
-		char		text[64];
-		OmIntent	out;
-		OmIntentLabel expected = word->label;
-		size_t		i;
+		const OmRule *rule;
 
-		om_intent_detect(word->words, strlen(word->words), &out);
-		ok(out.label == expected && strcmp(out.rule, word->keyword_rule) == 0,
-		   "'%s' alone is %s", word->words, om_intent_label_name(expected));
-
-		snprintf(text, sizeof(text), " %s!!", word->words);
-		for (i = 0; text[i] != '\0'; i++)
+		for (rule = section->rules; rule->name != NULL; rule++)
 		{
-			if (text[i] >= 'a' && text[i] <= 'z')
-				text[i] = (char) (text[i] - ('a' - 'A'));
-		}
-		om_intent_detect(text, strlen(text), &out);
-		ok(out.label == expected && out.span_start == 1 &&
-		   out.span_end == 1 + strlen(word->words),
-		   "'%s' is found at its place", text);
+			size_t		i;
 
-		snprintf(text, sizeof(text), "the %s of it", word->words);
-		om_intent_detect(text, strlen(text), &out);
-		if ((word->flags & OM_INTENT_CONTAINED) != 0)
-			expected = OM_INTENT_MAYBE_OPT_OUT;
-		else
-			expected = OM_INTENT_NONE;
-		ok(out.label == expected, "'%s' is %s", text, om_intent_label_name(expected));
+			rules++;
+			if (strchr(rule->name, ':') == NULL)
+				bad++;
+			for (i = 0; i < OM_RULE_MAX_ELEMENTS; i++)
+			{
+				const uint16_t *word = rule->elements[i].words;
+				uint64_t	bits = 0;
+
+				for (; word != NULL && *word != 0; word++)
+				{
+					bits |= UINT64_C(1) << (*word & 63);
+					if (*word >= om_intent_words_count)
+						bad++;
+				}
+				if (bits != rule->elements[i].bits)
+				{
+					printf("# %s has bits that are not its words'\n", rule->name);
+					bad++;
+				}
+			}
+		}
 	}
+	ok(rules > 100 && bad == 0, "each of %zu rules names words of the lexicon", rules);
+}
+
+/* The hash table finds each word of its own and no other */
+static void
+test_lexicon(void)
+{
+	size_t		bad = 0;
+	uint16_t	i;
+
+	for (i = 1; i < om_intent_words_count; i++)
+	{
+		const char *word = om_intent_words[i].text;
+
+		if (om_intent_word_find(word, strlen(word)) != i)
+			bad++;
+	}
+	ok(i > 500 && bad == 0, "each of %d words is found", (int) i - 1);
+	ok(om_intent_word_find("qqq", 3) == 0 && om_intent_word_find("", 0) == 0 &&
+	   om_intent_word_find("stopstopstopstopstop", 20) == 0, "other words are not found");
+}
+
+static void
+test_near(void)
+{
+	ok(om_intent_near("stpo", 4, "stop", 4) && om_intent_near("sotp", 4, "stop", 4),
+	   "two swapped letters are near");
+	ok(om_intent_near("sop", 3, "stop", 4) && om_intent_near("sttop", 5, "stop", 4) &&
+	   om_intent_near("stip", 4, "stop", 4), "one letter missing, added or wrong is near");
+	ok(!om_intent_near("stop", 4, "stop", 4) && !om_intent_near("pots", 4, "stop", 4) &&
+	   !om_intent_near("st", 2, "stop", 4), "equal words and two errors are not near");
+}
+
+static void
+test_channels(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *channel;
+		const char *language;
+	}			rows[] = {
+		{"STOP", "all", "en"},
+		{"stop texting me", "sms", "en"},
+		{"no more texts", "sms", "en"},
+		{"stop calling me", "voice", "en"},
+		{"do not call", "voice", "en"},
+		{"stop emailing me", "email", "en"},
+		{"stop calling and texting me", "all", "en"},
+		{"do not call or text this number", "all", "en"},
+		{"stop contacting me", "all", "en"},
+		{"remove me from your list", "all", "en"},
+		{"dejen de llamarme", "voice", "es"},
+		{"ne m\xe2\x80\x99" "envoyez plus de textos", "sms", "fr"},
+		{"n\xc3\xa3o me mande mais mensagens", "all", "pt"},
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		OmIntent	out;
+
+		om_intent_detect(rows[i].text, strlen(rows[i].text), &out);
+		if (!ok(out.label == OM_INTENT_OPT_OUT && strcmp(out.channel, rows[i].channel) == 0 &&
+				strcmp(out.language, rows[i].language) == 0,
+				"'%s' is about %s, in %s", rows[i].text, rows[i].channel, rows[i].language))
+			printf("#   got %s, %s, %s\n", om_intent_label_name(out.label), out.channel,
+				   out.language);
+	}
+}
+
+/* The form under which an organization's own keyword is looked up */
+static void
+test_keyword(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *key;
+	}			rows[] = {
+		{"MENU", "menu"},
+		{"  Pay  Bill!! ", "pay bill"},
+		{"please PAY now, thanks", "pay"},
+		{"M\xc3\xa9nu \xf0\x9f\x98\x80", "menu"},
+		{"pay-bill\n\nSent from my iPhone", "pay bill"},
+		{"JOIN 2026", "join 2026"},
+		{"Liked \xe2\x80\x9cReply MENU\xe2\x80\x9d", ""},
+		{"thank you", ""},
+		{"", ""},
+		{"\xe8\x8f\x9c\xe5\x8d\x95", "??"},
+	};
+	char		key[32];
+	size_t		i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		size_t		len = om_intent_keyword(rows[i].text, strlen(rows[i].text), key, sizeof(key));
+
+		is(key, rows[i].key, "an organization's keyword has one form");
+		ok(len == strlen(key), "and its length is returned");
+	}
+	ok(om_intent_keyword("pay", 3, key, 4) == 3 && om_intent_keyword("pay", 3, key, 3) == 0 &&
+	   key[0] == '\0', "a keyword that does not fit is none");
+	ok(om_intent_keyword("pay bill", 8, key, 4) == 0 && om_intent_keyword("pay bill", 8, key, 9) == 8,
+	   "nor is one whose second word does not");
+	ok(om_intent_keyword(NULL, 0, key, sizeof(key)) == 0 && om_intent_keyword("pay", 3, key, 0) == 0,
+	   "no text and no room are no keyword");
 }
 
 static void
@@ -208,8 +317,10 @@ test_details(void)
 	ok(out.confidence == 0.99, "a keyword is as good as certain");
 	ok(out.span_start == 0 && out.span_end == 6, "the span counts bytes");
 	om_intent_detect(text, strlen(text), &out);
-	ok(out.confidence == 0.5, "a word in a sentence is half certain");
-	ok(out.span_start == 18 && out.span_end == 22, "the span is the word in the sentence");
+	ok(out.confidence == 0.9, "a sentence is less certain than a keyword");
+	ok(out.span_start == 6 && out.span_end == 22, "the span is the phrase in the sentence");
+	om_intent_detect("wrong number", 12, &out);
+	ok(out.confidence == 0.5, "what a person should read is half certain");
 	om_intent_detect("hello", 5, &out);
 	ok(out.confidence == 0 && out.span_start == 0 && out.span_end == 0 &&
 	   strcmp(out.channel, "") == 0 && strcmp(out.language, "en") == 0,
@@ -233,14 +344,28 @@ test_long(void)
 	memset(text, 'a', size);
 	is(om_intent_label_name(om_intent_detect(text, size, &out)), "none",
 	   "a word of a megabyte is nothing");
-	memcpy(text + size - 5, " STOP", 5);
+	for (i = 0; i + 6 <= size; i += 6)
+		memcpy(text + i, "we go ", 6);
+	memset(text + i, ' ', size - i);
+	memcpy(text + size - 30, " .  Please stop texting me now", 30);
 	om_intent_detect(text, size, &out);
-	ok(out.label == OM_INTENT_MAYBE_OPT_OUT && out.span_end == size,
-	   "a word at the end of a megabyte is found");
+	ok(out.label == OM_INTENT_OPT_OUT && out.span_end == size - 4,
+	   "a sentence at the end of a megabyte is found");
+	for (i = 0; i < 400; i++)
+	{
+		memset(text, ' ', 2600);
+		memset(text, 'b', i);
+		memcpy(text + i + 1, "please remove me from your list", 31);
+		memcpy(text + 2500, "thank you for it", 16);
+		om_intent_detect(text, 2600, &out);
+		if (out.label != OM_INTENT_OPT_OUT)
+			break;
+	}
+	ok(i == 400, "wherever the sentence stands");
 	for (i = 0; i + 5 <= size; i += 5)
 		memcpy(text + i, "stop ", 5);
-	is(om_intent_label_name(om_intent_detect(text, size, &out)), "maybe_opt_out",
-	   "a megabyte of repeats is for a person");
+	is(om_intent_label_name(om_intent_detect(text, size, &out)), "none",
+	   "a megabyte of repeats is no text of a person");
 	for (i = 0; i + 4 <= size; i += 4)
 		memcpy(text + i, "opt ", 4);
 	is(om_intent_label_name(om_intent_detect(text, size, &out)), "none",
@@ -256,7 +381,11 @@ int
 main(void)
 {
 	test_cases();
-	test_all_words();
+	test_rules();
+	test_lexicon();
+	test_near();
+	test_channels();
+	test_keyword();
 	test_details();
 	test_long();
 	return done_testing();
