@@ -26,6 +26,19 @@ CREATE FUNCTION omnimsg.uuid7() RETURNS pg_catalog.uuid
 	AS 'MODULE_PATHNAME', 'omnimsg_uuid7' LANGUAGE C VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION omnimsg.uuid7() IS 'a new UUID of version 7 (RFC 9562): ordered by time, so that indexes grow at their end';
 
+CREATE FUNCTION omnimsg.keyword_key(keyword pg_catalog.text) RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_keyword_key' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION omnimsg.keyword_key(pg_catalog.text) IS 'the form in which a whole message is compared with the keywords of an organization; empty when nothing is left of it';
+
+CREATE FUNCTION omnimsg.is_timezone(name pg_catalog.text) RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME', 'omnimsg_is_timezone' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION omnimsg.is_timezone(pg_catalog.text) IS 'whether the server knows a time zone of that name';
+
+CREATE FUNCTION omnimsg.check_template(trigger pg_catalog.text, body pg_catalog.text) RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME', 'omnimsg_check_template' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION omnimsg.check_template(pg_catalog.text, pg_catalog.text) IS 'true for a text that may be the automatic reply to the trigger; raises with the reason for any other';
+
+
 --
 -- Tenants and what they own
 --
@@ -35,7 +48,8 @@ CREATE TABLE omnimsg.organizations (
 	name pg_catalog.text NOT NULL,
 	default_region pg_catalog.text NOT NULL DEFAULT 'US'
 		CHECK (default_region OPERATOR(pg_catalog.~) '^[A-Z]{2}$'),
-	timezone pg_catalog.text NOT NULL DEFAULT 'UTC',
+	timezone pg_catalog.text,
+	paused pg_catalog.bool NOT NULL DEFAULT false,
 	consent_policy pg_catalog.text NOT NULL DEFAULT 'explicit'
 		CHECK (consent_policy OPERATOR(pg_catalog.=) ANY (ARRAY['explicit', 'implied'])),
 	settings pg_catalog.jsonb NOT NULL DEFAULT '{}',
@@ -45,8 +59,9 @@ COMMENT ON TABLE omnimsg.organizations IS 'tenants; the nil UUID is the built-in
 COMMENT ON COLUMN omnimsg.organizations.id IS 'identifies the organization in every other table';
 COMMENT ON COLUMN omnimsg.organizations.name IS 'as people know it; the built-in replies begin with it';
 COMMENT ON COLUMN omnimsg.organizations.default_region IS 'ISO 3166 region in which national phone numbers of this organization are read';
-COMMENT ON COLUMN omnimsg.organizations.timezone IS 'IANA time zone of the organization';
-COMMENT ON COLUMN omnimsg.organizations.consent_policy IS '''explicit'': an address without any request may not be written to; ''implied'': it may';
+COMMENT ON COLUMN omnimsg.organizations.timezone IS 'IANA time zone of the organization, one of those in which quiet hours are kept; NULL when it has none';
+COMMENT ON COLUMN omnimsg.organizations.paused IS 'nothing is sent but replies to STOP, START and HELP';
+COMMENT ON COLUMN omnimsg.organizations.consent_policy IS '''explicit'': an address without any request may not be written to; ''implied'': it may, but for marketing';
 COMMENT ON COLUMN omnimsg.organizations.settings IS 'settings of later versions, by name';
 COMMENT ON COLUMN omnimsg.organizations.created_at IS 'when the row was made';
 
@@ -94,6 +109,45 @@ COMMENT ON COLUMN omnimsg.inbound_phone_numbers.provider_account_id IS 'the acco
 COMMENT ON COLUMN omnimsg.inbound_phone_numbers.is_primary IS 'on a shared number: this organization gets what no single organization knows the sender of';
 COMMENT ON COLUMN omnimsg.inbound_phone_numbers.reply_mode IS 'who answers STOP, START and HELP: ''auto'' omnimsg, unless the provider says that it did; ''provider'' always the provider; ''off'' nobody';
 COMMENT ON COLUMN omnimsg.inbound_phone_numbers.created_at IS 'when the row was made';
+
+CREATE TABLE omnimsg.send_limits (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	region pg_catalog.text NOT NULL DEFAULT '*'
+		CHECK (region OPERATOR(pg_catalog.~) '^(\*|[A-Z]{2}|\+[1-9][0-9]{0,14})$'),
+	opens pg_catalog.time,
+	closes pg_catalog.time,
+	per_day pg_catalog.int4 CHECK (per_day OPERATOR(pg_catalog.>=) 0),
+	per_week pg_catalog.int4 CHECK (per_week OPERATOR(pg_catalog.>=) 0),
+	PRIMARY KEY (organization_id, region),
+	CHECK ((opens IS NULL) OPERATOR(pg_catalog.=) (closes IS NULL)),
+	CHECK (opens OPERATOR(pg_catalog.<) closes)
+);
+COMMENT ON TABLE omnimsg.send_limits IS 'when and how often an organization writes to people, by where they are; what no row says is 08:00 to 20:00, three marketing messages a day, and no limit for the rest';
+COMMENT ON COLUMN omnimsg.send_limits.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.send_limits.region IS 'ISO 3166 region of the number, the beginning of the number with plus (an area code: +1305), or ''*'' for all; of several rows that fit the narrowest decides, value by value';
+COMMENT ON COLUMN omnimsg.send_limits.opens IS 'local time from which messages are sent; NULL leaves it to the next wider row';
+COMMENT ON COLUMN omnimsg.send_limits.closes IS 'local time at which that ends';
+COMMENT ON COLUMN omnimsg.send_limits.per_day IS 'messages to one address in 24 hours, automatic replies not counted; answers to the person''s own message of the last 24 hours are counted but not stopped';
+COMMENT ON COLUMN omnimsg.send_limits.per_week IS 'as per_day, in seven days';
+
+CREATE TABLE omnimsg.keywords (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	keyword pg_catalog.text NOT NULL,
+	key pg_catalog.text NOT NULL GENERATED ALWAYS AS (omnimsg.keyword_key(keyword)) STORED,
+	label pg_catalog.text NOT NULL
+		CHECK (label OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out', 'opt_in', 'help'])),
+	language pg_catalog.text NOT NULL DEFAULT 'en' CHECK (language OPERATOR(pg_catalog.~) '^[a-z]{2}$'),
+	PRIMARY KEY (organization_id, key),
+	CONSTRAINT keyword_must_have_a_word CHECK (key OPERATOR(pg_catalog.<>) ''),
+	CONSTRAINT yes_is_no_opt_in CHECK (NOT (label OPERATOR(pg_catalog.=) 'opt_in'
+				AND key OPERATOR(pg_catalog.=) ANY (ARRAY['yes', 'y', 'si', 'oui', 'sim', 'ok'])))
+);
+COMMENT ON TABLE omnimsg.keywords IS 'words of an organization''s own, beside the built-in ones; a message that says one of them and nothing else has its label; none of them makes an opt-out less than that';
+COMMENT ON COLUMN omnimsg.keywords.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.keywords.keyword IS 'as people would write it';
+COMMENT ON COLUMN omnimsg.keywords.key IS 'the form in which it is compared: folded words without politeness around them';
+COMMENT ON COLUMN omnimsg.keywords.label IS '''opt_out'', ''opt_in'' (never a plain yes, which answers any question) or ''help''';
+COMMENT ON COLUMN omnimsg.keywords.language IS 'ISO 639-1 code of the language that is answered in';
 
 CREATE TABLE omnimsg.campaigns (
 	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
@@ -252,6 +306,7 @@ CREATE TABLE omnimsg.messages (
 	external_message_id pg_catalog.text,
 	provider pg_catalog.text,
 	intent pg_catalog.text,
+	intent_rule pg_catalog.text,
 	in_reply_to pg_catalog.uuid,
 	error_code pg_catalog.text,
 	error_detail pg_catalog.text,
@@ -292,6 +347,7 @@ COMMENT ON COLUMN omnimsg.messages.status IS '''received''; or ''queued'', ''sen
 COMMENT ON COLUMN omnimsg.messages.external_message_id IS 'the provider''s id of the message';
 COMMENT ON COLUMN omnimsg.messages.provider IS 'the provider that carried it';
 COMMENT ON COLUMN omnimsg.messages.intent IS 'what an inbound text asks for, as omnimsg_detect_intent() labels it';
+COMMENT ON COLUMN omnimsg.messages.intent_rule IS 'rule that found the intent, with the version of the lexicon; NULL when it asks for nothing';
 COMMENT ON COLUMN omnimsg.messages.in_reply_to IS 'of an automatic reply: the message it answers';
 COMMENT ON COLUMN omnimsg.messages.error_code IS 'the provider''s code of what went wrong';
 COMMENT ON COLUMN omnimsg.messages.error_detail IS 'the provider''s words for it, or a status of the provider that omnimsg does not know';
@@ -394,6 +450,106 @@ COMMENT ON COLUMN omnimsg.consent_repairs.channel IS '''sms'', ''email'' or ''vo
 COMMENT ON COLUMN omnimsg.consent_repairs.address IS 'the person''s address';
 COMMENT ON COLUMN omnimsg.consent_repairs.scope IS 'scope of the request';
 
+CREATE TABLE omnimsg.reviews (
+	organization_id pg_catalog.uuid NOT NULL,
+	id pg_catalog.uuid NOT NULL,
+	message_id pg_catalog.uuid NOT NULL,
+	channel pg_catalog.text NOT NULL,
+	address pg_catalog.text NOT NULL,
+	our_address pg_catalog.text,
+	account_id pg_catalog.uuid,
+	rule pg_catalog.text NOT NULL,
+	matched_text pg_catalog.text,
+	provider pg_catalog.text,
+	dedupe_key pg_catalog.text,
+	occurred_at pg_catalog.timestamptz NOT NULL,
+	due_at pg_catalog.timestamptz NOT NULL,
+	decision pg_catalog.text
+		CHECK (decision OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out', 'wrong_number', 'none'])),
+	decided_at pg_catalog.timestamptz,
+	decided_by pg_catalog.text,
+	request_id pg_catalog.uuid,
+	created_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (organization_id, id),
+	CHECK ((decision IS NULL) OPERATOR(pg_catalog.=) (decided_at IS NULL)
+		AND (decision IS NULL) OPERATOR(pg_catalog.=) (decided_by IS NULL))
+);
+CREATE INDEX reviews_id ON omnimsg.reviews (id);
+CREATE INDEX reviews_open_address ON omnimsg.reviews (organization_id, address) WHERE decision IS NULL;
+CREATE INDEX reviews_open_due ON omnimsg.reviews (due_at) WHERE decision IS NULL;
+COMMENT ON TABLE omnimsg.reviews IS 'messages that may be an opt-out and wait for a person to decide with omnimsg_review(); while one is open nothing is sent to its address, and past its deadline it counts as an opt-out; kept for ever';
+COMMENT ON COLUMN omnimsg.reviews.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.reviews.id IS 'identifies the review';
+COMMENT ON COLUMN omnimsg.reviews.message_id IS 'the message to read, in omnimsg.messages';
+COMMENT ON COLUMN omnimsg.reviews.channel IS 'channel that it came by';
+COMMENT ON COLUMN omnimsg.reviews.address IS 'who wrote it';
+COMMENT ON COLUMN omnimsg.reviews.our_address IS 'our number that it was sent to';
+COMMENT ON COLUMN omnimsg.reviews.account_id IS 'account of the person at that time';
+COMMENT ON COLUMN omnimsg.reviews.rule IS 'rule that found it, with the version of the lexicon';
+COMMENT ON COLUMN omnimsg.reviews.matched_text IS 'the words that the rule found';
+COMMENT ON COLUMN omnimsg.reviews.provider IS 'with dedupe_key: the event in omnimsg.events';
+COMMENT ON COLUMN omnimsg.reviews.dedupe_key IS 'see provider';
+COMMENT ON COLUMN omnimsg.reviews.occurred_at IS 'when it was written; an opt-out that is decided counts from then';
+COMMENT ON COLUMN omnimsg.reviews.due_at IS 'ten days later: always inside the ten business days of 47 CFR 64.1200(a)(10)';
+COMMENT ON COLUMN omnimsg.reviews.decision IS '''opt_out''; ''wrong_number'': not the person we mean to write to; ''none'': it asks for nothing; NULL while it is open';
+COMMENT ON COLUMN omnimsg.reviews.decided_at IS 'when it was decided';
+COMMENT ON COLUMN omnimsg.reviews.decided_by IS 'who decided; ''deadline'' when nobody did in time';
+COMMENT ON COLUMN omnimsg.reviews.request_id IS 'the opt-out that the decision made';
+COMMENT ON COLUMN omnimsg.reviews.created_at IS 'when it was ingested';
+
+CREATE TABLE omnimsg.address_flags (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	address pg_catalog.text NOT NULL,
+	flag pg_catalog.text NOT NULL
+		CHECK (flag OPERATOR(pg_catalog.=) ANY (ARRAY['wrong_number', 'reassigned'])),
+	since pg_catalog.timestamptz NOT NULL,
+	note pg_catalog.text,
+	flagged_by pg_catalog.text NOT NULL,
+	PRIMARY KEY (organization_id, address)
+);
+COMMENT ON TABLE omnimsg.address_flags IS 'addresses that do not belong to the person meant; set with omnimsg_flag_address(); nothing is sent to them until whoever has them now opts in';
+COMMENT ON COLUMN omnimsg.address_flags.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.address_flags.address IS 'the address';
+COMMENT ON COLUMN omnimsg.address_flags.flag IS '''wrong_number'': never was theirs; ''reassigned'': given to somebody else, as the Reassigned Numbers Database of the FCC tells';
+COMMENT ON COLUMN omnimsg.address_flags.since IS 'consent from before this time is not this person''s';
+COMMENT ON COLUMN omnimsg.address_flags.note IS 'how that is known';
+COMMENT ON COLUMN omnimsg.address_flags.flagged_by IS 'who said so';
+
+CREATE TABLE omnimsg.provider_optouts (
+	provider_account_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.provider_accounts (id) ON DELETE CASCADE,
+	our_address pg_catalog.text NOT NULL,
+	address pg_catalog.text NOT NULL,
+	keyword pg_catalog.text,
+	created_at pg_catalog.timestamptz NOT NULL,
+	seen_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (provider_account_id, our_address, address)
+);
+COMMENT ON TABLE omnimsg.provider_optouts IS 'the provider''s own list of opt-outs, as the worker last pulled it';
+COMMENT ON COLUMN omnimsg.provider_optouts.provider_account_id IS 'account whose list it is';
+COMMENT ON COLUMN omnimsg.provider_optouts.our_address IS 'our number that the person texted';
+COMMENT ON COLUMN omnimsg.provider_optouts.address IS 'the person''s number';
+COMMENT ON COLUMN omnimsg.provider_optouts.keyword IS 'the word that the provider took for an opt-out';
+COMMENT ON COLUMN omnimsg.provider_optouts.created_at IS 'when, by the provider''s clock';
+COMMENT ON COLUMN omnimsg.provider_optouts.seen_at IS 'start of the pull that last saw it';
+
+CREATE TABLE omnimsg.optout_pulls (
+	provider_account_id pg_catalog.uuid PRIMARY KEY REFERENCES omnimsg.provider_accounts (id) ON DELETE CASCADE,
+	started_at pg_catalog.timestamptz NOT NULL,
+	next_page pg_catalog.int4 NOT NULL DEFAULT 1,
+	finished_at pg_catalog.timestamptz,
+	completed_at pg_catalog.timestamptz,
+	due_at pg_catalog.timestamptz NOT NULL,
+	last_error pg_catalog.text
+);
+COMMENT ON TABLE omnimsg.optout_pulls IS 'how far the pull of each provider account''s opt-out list has come';
+COMMENT ON COLUMN omnimsg.optout_pulls.provider_account_id IS 'the account';
+COMMENT ON COLUMN omnimsg.optout_pulls.started_at IS 'when this pull began';
+COMMENT ON COLUMN omnimsg.optout_pulls.next_page IS 'page to ask for next; a pull that was interrupted goes on there';
+COMMENT ON COLUMN omnimsg.optout_pulls.finished_at IS 'when this pull had its last page; NULL while it is under way';
+COMMENT ON COLUMN omnimsg.optout_pulls.completed_at IS 'start of the last pull that was complete';
+COMMENT ON COLUMN omnimsg.optout_pulls.due_at IS 'when the worker asks again';
+COMMENT ON COLUMN omnimsg.optout_pulls.last_error IS 'what went wrong with the last request; NULL when it went well';
+
 --
 -- What is to be sent
 --
@@ -416,6 +572,7 @@ CREATE TABLE omnimsg.outbox (
 	expires_at pg_catalog.timestamptz NOT NULL,
 	request_id pg_catalog.uuid,
 	last_error pg_catalog.text,
+	released_by pg_catalog.text,
 	created_at pg_catalog.timestamptz NOT NULL,
 	settled_at pg_catalog.timestamptz,
 	PRIMARY KEY (organization_id, id)
@@ -428,6 +585,8 @@ CREATE INDEX outbox_expires ON omnimsg.outbox (expires_at)
 	WHERE state OPERATOR(pg_catalog.=) 'queued';
 CREATE INDEX outbox_leased ON omnimsg.outbox (leased_until)
 	WHERE state OPERATOR(pg_catalog.=) ANY (ARRAY['leased', 'sending']);
+CREATE INDEX outbox_queued_message ON omnimsg.outbox (message_id)
+	WHERE state OPERATOR(pg_catalog.=) 'queued';
 CREATE INDEX outbox_settled ON omnimsg.outbox (settled_at) WHERE settled_at IS NOT NULL;
 COMMENT ON TABLE omnimsg.outbox IS 'messages that are to be sent; written by omnimsg only';
 COMMENT ON COLUMN omnimsg.outbox.organization_id IS 'the tenant';
@@ -443,6 +602,7 @@ COMMENT ON COLUMN omnimsg.outbox.leased_until IS 'when the lease ends, whatever 
 COMMENT ON COLUMN omnimsg.outbox.expires_at IS 'never sent after this time';
 COMMENT ON COLUMN omnimsg.outbox.request_id IS 'of a confirmation: the request that it confirms';
 COMMENT ON COLUMN omnimsg.outbox.last_error IS 'what the last attempt met';
+COMMENT ON COLUMN omnimsg.outbox.released_by IS 'who let it go although its person''s message is under review';
 COMMENT ON COLUMN omnimsg.outbox.created_at IS 'when it was queued; also created_at of its message, which names the partition';
 COMMENT ON COLUMN omnimsg.outbox.settled_at IS 'when it reached a final state';
 
@@ -466,10 +626,10 @@ CREATE TABLE omnimsg.reply_templates (
 		CHECK (trigger OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out', 'opt_in', 'help', 'after_hours', 'generic'])),
 	language pg_catalog.text NOT NULL DEFAULT 'en'
 		CHECK (language OPERATOR(pg_catalog.~) '^[a-z]{2}$'),
-	body pg_catalog.text NOT NULL
-		CHECK (pg_catalog.length(body) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.length(body) OPERATOR(pg_catalog.<=) 1600),
+	body pg_catalog.text NOT NULL,
 	active pg_catalog.bool NOT NULL DEFAULT true,
-	PRIMARY KEY (organization_id, id)
+	PRIMARY KEY (organization_id, id),
+	CHECK (omnimsg.check_template(trigger, body))
 );
 CREATE UNIQUE INDEX reply_templates_active ON omnimsg.reply_templates (organization_id, trigger, language) WHERE active;
 COMMENT ON TABLE omnimsg.reply_templates IS 'texts of automatic replies; where an organization has none, a built-in one is used';
@@ -509,7 +669,7 @@ COMMENT ON COLUMN omnimsg.audit_logs.id IS 'identifies the row; ordered by time'
 COMMENT ON COLUMN omnimsg.audit_logs.action IS 'what was done: MESSAGE_RECEIVED, OPT_OUT_REQUESTED, AUTO_REPLY_SENT ...';
 COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'' or ''event''';
 COMMENT ON COLUMN omnimsg.audit_logs.resource_id IS 'its id';
-COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx'', ''worker'', or ''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx'', ''worker'', ''reviewer:'' and who decided, or ''role:'' and the database role that asked for it';
 COMMENT ON COLUMN omnimsg.audit_logs.old_value IS 'what was before';
 COMMENT ON COLUMN omnimsg.audit_logs.new_value IS 'what is now, and why';
 COMMENT ON COLUMN omnimsg.audit_logs.row_hash IS 'hash of the row; not filled by version 1.0';
@@ -525,6 +685,8 @@ SELECT pg_catalog.pg_extension_config_dump('omnimsg.organizations',
 	'WHERE id OPERATOR(pg_catalog.<>) ''00000000-0000-0000-0000-000000000000''');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.provider_accounts', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.inbound_phone_numbers', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.send_limits', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.keywords', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.campaigns', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.collection_accounts', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.account_repairs', '');
@@ -534,6 +696,10 @@ SELECT pg_catalog.pg_extension_config_dump('omnimsg.messages_default', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.opt_out_requests', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.consents', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.consent_repairs', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.reviews', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.address_flags', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.provider_optouts', '');
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.optout_pulls', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_windows', '');
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.reply_templates', '');
@@ -613,6 +779,81 @@ REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, p
 COMMENT ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
 	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS 'record an opt-out or opt-in that did not come as a message; returns the id of the request; an opt-in by an agent needs a note';
 
+CREATE FUNCTION @extschema@.omnimsg_consent_as_of(organization_id pg_catalog.uuid, channel pg_catalog.text,
+		address pg_catalog.text, at pg_catalog.timestamptz DEFAULT pg_catalog.now(),
+		known_at pg_catalog.timestamptz DEFAULT 'infinity', scope pg_catalog.text DEFAULT 'all',
+		OUT state pg_catalog.text, OUT decided_at pg_catalog.timestamptz, OUT request_id pg_catalog.uuid)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_consent_as_of(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_consent_as_of(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text) IS 'what the consent of an address was at a time, by what had been recorded until known_at: state ''opted_in'', ''opted_out'' or ''none'', when it was decided, and the request in omnimsg.opt_out_requests that proves it';
+
+CREATE FUNCTION @extschema@.omnimsg_review(id pg_catalog.uuid, decision pg_catalog.text, actor pg_catalog.text)
+	RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_review(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_review(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'decide a review: ''opt_out'', ''wrong_number'' or ''none''; actor is who read the message; returns the id of the opt-out that it made, NULL for the other decisions; deciding the same again changes nothing';
+
+CREATE FUNCTION @extschema@.omnimsg_release(message_id pg_catalog.uuid, actor pg_catalog.text)
+	RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_release(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_release(pg_catalog.uuid, pg_catalog.text) IS 'let one reply (kind ''conversation'') go although its person''s message is under review; false when it is not waiting any more';
+
+CREATE FUNCTION @extschema@.omnimsg_flag_address(organization_id pg_catalog.uuid, address pg_catalog.text,
+		flag pg_catalog.text, note pg_catalog.text DEFAULT NULL,
+		since pg_catalog.timestamptz DEFAULT pg_catalog.now())
+	RETURNS pg_catalog.void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_flag_address(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_flag_address(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.timestamptz) IS 'say that an address is not, or since a time no longer, that of the person meant: ''wrong_number'' or ''reassigned''; NULL takes it back';
+
+CREATE FUNCTION @extschema@.omnimsg_assign_number(phone_number pg_catalog.text, organization_id pg_catalog.uuid,
+		OUT object pg_catalog.text, OUT rows pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid) IS 'give a number to an organization, with what it brings: from nobody''s its messages, reviews and requests; from another organization the opt-outs that stand, and nothing that would let the new one write; a row for each kind of thing; safe to repeat';
+
+CREATE FUNCTION @extschema@.omnimsg_explain_send(organization_id pg_catalog.uuid, channel pg_catalog.text,
+		address pg_catalog.text, body pg_catalog.text DEFAULT NULL,
+		kind pg_catalog.text DEFAULT 'conversation', scope pg_catalog.text DEFAULT 'all',
+		at pg_catalog.timestamptz DEFAULT pg_catalog.now(),
+		OUT gate pg_catalog.text, OUT verdict pg_catalog.text, OUT reason pg_catalog.text,
+		OUT not_before pg_catalog.timestamptz)
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_explain_send(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_explain_send(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS 'what every gate says of a message to an address, in the order in which they are asked: verdict ''allow'', ''block'' or ''hold'', the reason, and for what passes with time the earliest moment; at moves the clock of quiet hours, frequency, answers and deadlines';
+
+CREATE FUNCTION @extschema@.omnimsg_send(organization_id pg_catalog.uuid, address pg_catalog.text,
+		body pg_catalog.text, channel pg_catalog.text DEFAULT 'sms',
+		from_number pg_catalog.text DEFAULT NULL, account_id pg_catalog.uuid DEFAULT NULL,
+		kind pg_catalog.text DEFAULT 'conversation', scope pg_catalog.text DEFAULT 'all')
+	RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_send(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.uuid, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_send(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'queue a message and return its id; one that a gate of omnimsg_explain_send() blocks raises SQLSTATE OM001 with the reason, one that a gate holds waits; from_number is the number the person last wrote to, else the organization''s primary one';
+
+CREATE FUNCTION @extschema@.omnimsg_count_segments(body pg_catalog.text, OUT encoding pg_catalog.text,
+		OUT units pg_catalog.int4, OUT segments pg_catalog.int4)
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_count_segments(pg_catalog.text) IS 'how a text is sent: encoding ''GSM-7'' or ''UCS-2'', its length in septets or UTF-16 units, and how many segments that takes (3GPP TS 23.038: 160 or 70 alone, 153 or 67 each of several)';
+
 CREATE FUNCTION @extschema@.omnimsg_normalize_phone(raw pg_catalog.text, region pg_catalog.text DEFAULT 'US')
 	RETURNS pg_catalog.text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -632,9 +873,9 @@ COMMENT ON COLUMN omnimsg.parsed_phone.kind IS '''e164'', ''short_code'', ''alph
 COMMENT ON COLUMN omnimsg.parsed_phone.e164 IS 'the number with plus and country code, when it is a possible one';
 COMMENT ON COLUMN omnimsg.parsed_phone.extension IS 'digits of an extension';
 COMMENT ON COLUMN omnimsg.parsed_phone.country_code IS 'calling code';
-COMMENT ON COLUMN omnimsg.parsed_phone.region IS 'ISO 3166 region, where the calling code has one only';
-COMMENT ON COLUMN omnimsg.parsed_phone.type IS 'kind of line; not known by version 1.0';
-COMMENT ON COLUMN omnimsg.parsed_phone.status IS '''possible'', ''local_only'', ''too_short'', ''too_long'', ''invalid_country_code'', ''placeholder'' or ''not_a_number''';
+COMMENT ON COLUMN omnimsg.parsed_phone.region IS 'ISO 3166 region, 001 for numbers of no country; NULL when the metadata knows none for it';
+COMMENT ON COLUMN omnimsg.parsed_phone.type IS '''fixed_line'', ''mobile'', ''fixed_line_or_mobile'', ''toll_free'', ''premium_rate'', ''shared_cost'', ''voip'', ''personal_number'', ''pager'', ''uan'', ''voicemail'' or ''unknown''; advice, for ranges change';
+COMMENT ON COLUMN omnimsg.parsed_phone.status IS '''valid'', ''possible'', ''local_only'', ''too_short'', ''too_long'', ''invalid_country_code'', ''placeholder'' or ''not_a_number''';
 
 CREATE FUNCTION @extschema@.omnimsg_parse_phone(raw pg_catalog.text, region pg_catalog.text DEFAULT 'US')
 	RETURNS omnimsg.parsed_phone
@@ -901,6 +1142,22 @@ AS $$
 		   'They are not sent again. Ask the provider what became of them.'
 	  FROM omnimsg.outbox o
 	 WHERE o.state = 'unknown' AND o.settled_at > now() - interval '1 day' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'error', 'reviews are past their deadline', format('%s, the oldest due at %s', count(*), min(v.due_at)),
+		   'They count as opt-outs. The dispatcher records them when it runs.'
+	  FROM omnimsg.reviews v
+	 WHERE v.decision IS NULL AND v.due_at < now() - interval '10 minutes' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'reviews are due within three days',
+		   format('%s, the first at %s', count(*), min(v.due_at)),
+		   'Decide them with omnimsg_review(); without a decision they become opt-outs.'
+	  FROM omnimsg.reviews v
+	 WHERE v.decision IS NULL AND v.due_at BETWEEN now() AND now() + interval '3 days' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'organizations have an unknown time zone', string_agg(w.timezone, ', ' ORDER BY w.timezone),
+		   'Set omnimsg.organizations.timezone to a name of pg_timezone_names; until then it is passed over.'
+	  FROM (SELECT DISTINCT o.timezone FROM omnimsg.organizations o
+			 WHERE NOT omnimsg.is_timezone(o.timezone) LIMIT 10) AS w HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', 'numbers have no provider account', string_agg(w.masked, ', ' ORDER BY w.masked),
 		   'Set provider_account_id in omnimsg.inbound_phone_numbers; nothing can be sent from them.'

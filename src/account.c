@@ -366,7 +366,7 @@ record_import(Datum organization_id, Datum account_id, const char *channel, OmCo
 		return;
 
 	om_consent_record(requests, count, now, 0);
-	audit = om_audit_begin(now, psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false)));
+	audit = om_audit_begin(now, om_audit_role());
 	for (int i = 0; i < count; i++)
 		om_audit_add(audit, &requests[i]->organization_id, "CONSENT_RECORDED", "opt_out_request",
 					 &requests[i]->id,

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -50,6 +51,12 @@ om_audit_begin(TimestampTz now, const char *actor)
 	audit->old_values = om_column(TEXTOID, 16);
 	audit->new_values = om_column(TEXTOID, 16);
 	return audit;
+}
+
+char *
+om_audit_role(void)
+{
+	return psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false));
 }
 
 static pg_uuid_t *

@@ -17,6 +17,9 @@ typedef struct OmAudit OmAudit;
 /* now is the time that all rows get; actor is kept by reference */
 extern OmAudit *om_audit_begin(TimestampTz now, const char *actor);
 
+/* The actor for what somebody does by calling a function: "role:" and the role of the session */
+extern char *om_audit_role(void);
+
 /*
  * Add a row.  old_value and new_value are JSON texts or NULL; om_audit_json builds
  * them.  resource_id may be NULL.

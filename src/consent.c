@@ -27,14 +27,19 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "account.h"
+#include "arguments.h"
 #include "compat.h"
 #include "consent.h"
 #include "shmem.h"
+
+OM_SQL_FUNCTION(omnimsg_consent_as_of);
 
 /* How long a single address is waited for, when one of several is locked, and all of them */
 #define PATIENCE_ALONE_MS	5
@@ -77,52 +82,55 @@ static OmStatement insert_requests = {
 };
 
 /*
- * The fold described above, for every scope of the addresses.  The provider's block
- * stands until a START of the person to the same number, or to another number of the same
+ * The fold described above, of the scopes that "target" names, by the requests that the
+ * condition lets count.  "decided" is the result: a row for each scope that has requests.  The provider's
+ * block stands until a START of the person to the same number, or to another number of the same
  * provider account, which is where the provider keeps it.
  */
+#define FOLD(target, condition) \
+	"WITH target AS (\n" target "),\n" \
+	"request AS (\n" \
+	"  SELECT t.organization_id, t.channel, t.address, t.scope, q.id, q.occurred_at,\n" \
+	"         q.request_type = 'opt_out' AS stops, q.our_address_only, q.our_address, q.source,\n" \
+	"         coalesce(n.provider_account_id::text, q.our_address) AS profile,\n" \
+	"         q.request_type = 'opt_in' AND q.source NOT IN ('import', 'api') AS lifts\n" \
+	"    FROM target t\n" \
+	"    JOIN omnimsg.opt_out_requests q\n" \
+	"      ON q.organization_id = t.organization_id AND q.channel = t.channel\n" \
+	"     AND q.address = t.address AND q.scope IN ('all', t.scope)" condition "\n" \
+	"    LEFT JOIN omnimsg.inbound_phone_numbers n\n" \
+	"      ON n.organization_id = q.organization_id AND n.phone_number = q.our_address),\n" \
+	"seen AS (\n" \
+	"  SELECT r.*,\n" \
+	"         max(occurred_at) FILTER (WHERE lifts AND NOT our_address_only) OVER everything AS lifted_all,\n" \
+	"         max(occurred_at) FILTER (WHERE lifts AND our_address_only) OVER same_number AS lifted_here,\n" \
+	"         min(occurred_at) FILTER (WHERE stops) OVER same_number AS first_stop_here,\n" \
+	"         max(occurred_at) FILTER (WHERE lifts AND source IN ('keyword', 'free_text', 'provider'))\n" \
+	"           OVER same_profile AS restarted\n" \
+	"    FROM request r\n" \
+	"  WINDOW everything AS (PARTITION BY organization_id, channel, address, scope),\n" \
+	"         same_number AS (PARTITION BY organization_id, channel, address, scope, our_address),\n" \
+	"         same_profile AS (PARTITION BY organization_id, channel, address, scope, profile)),\n" \
+	"judged AS (\n" \
+	"  SELECT s.*,\n" \
+	"         stops AND (lifted_all IS NULL OR occurred_at >= lifted_all)\n" \
+	"               AND (lifted_here IS NULL OR our_address IS NULL OR occurred_at >= lifted_here) AS stands,\n" \
+	"         NOT stops AND (NOT our_address_only OR first_stop_here < occurred_at) AS starts,\n" \
+	"         bool_or(source = 'provider_block' AND (restarted IS NULL OR occurred_at >= restarted))\n" \
+	"           OVER (PARTITION BY organization_id, channel, address, scope) AS blocked\n" \
+	"    FROM seen s),\n" \
+	"decided AS (\n" \
+	"  SELECT DISTINCT ON (organization_id, channel, address, scope) *\n" \
+	"    FROM judged\n" \
+	"   ORDER BY organization_id, channel, address, scope,\n" \
+	"            stands DESC, coalesce(starts, false) DESC, occurred_at DESC, id DESC)"
+
 static OmStatement fold = {
-	"WITH target AS (\n"
-	"  SELECT c.organization_id, c.channel, c.address, c.scope\n"
-	"    FROM omnimsg.consents c\n"
-	"   WHERE (c.organization_id, c.channel, c.address) IN (\n"
-	"           SELECT w.organization_id, w.channel, w.address\n"
-	"             FROM unnest($1, $2, $3) AS w(organization_id, channel, address))),\n"
-	"request AS (\n"
-	"  SELECT t.organization_id, t.channel, t.address, t.scope, q.id, q.occurred_at,\n"
-	"         q.request_type = 'opt_out' AS stops, q.our_address_only, q.our_address, q.source,\n"
-	"         coalesce(n.provider_account_id::text, q.our_address) AS profile,\n"
-	"         q.request_type = 'opt_in' AND q.source NOT IN ('import', 'api') AS lifts\n"
-	"    FROM target t\n"
-	"    JOIN omnimsg.opt_out_requests q\n"
-	"      ON q.organization_id = t.organization_id AND q.channel = t.channel\n"
-	"     AND q.address = t.address AND q.scope IN ('all', t.scope)\n"
-	"    LEFT JOIN omnimsg.inbound_phone_numbers n\n"
-	"      ON n.organization_id = q.organization_id AND n.phone_number = q.our_address),\n"
-	"seen AS (\n"
-	"  SELECT r.*,\n"
-	"         max(occurred_at) FILTER (WHERE lifts AND NOT our_address_only) OVER everything AS lifted_all,\n"
-	"         max(occurred_at) FILTER (WHERE lifts AND our_address_only) OVER same_number AS lifted_here,\n"
-	"         min(occurred_at) FILTER (WHERE stops) OVER same_number AS first_stop_here,\n"
-	"         max(occurred_at) FILTER (WHERE lifts AND source IN ('keyword', 'free_text', 'provider'))\n"
-	"           OVER same_profile AS restarted\n"
-	"    FROM request r\n"
-	"  WINDOW everything AS (PARTITION BY organization_id, channel, address, scope),\n"
-	"         same_number AS (PARTITION BY organization_id, channel, address, scope, our_address),\n"
-	"         same_profile AS (PARTITION BY organization_id, channel, address, scope, profile)),\n"
-	"judged AS (\n"
-	"  SELECT s.*,\n"
-	"         stops AND (lifted_all IS NULL OR occurred_at >= lifted_all)\n"
-	"               AND (lifted_here IS NULL OR our_address IS NULL OR occurred_at >= lifted_here) AS stands,\n"
-	"         NOT stops AND (NOT our_address_only OR first_stop_here < occurred_at) AS starts,\n"
-	"         bool_or(source = 'provider_block' AND (restarted IS NULL OR occurred_at >= restarted))\n"
-	"           OVER (PARTITION BY organization_id, channel, address, scope) AS blocked\n"
-	"    FROM seen s),\n"
-	"decided AS (\n"
-	"  SELECT DISTINCT ON (organization_id, channel, address, scope) *\n"
-	"    FROM judged\n"
-	"   ORDER BY organization_id, channel, address, scope,\n"
-	"            stands DESC, coalesce(starts, false) DESC, occurred_at DESC, id DESC),\n"
+	FOLD("  SELECT c.organization_id, c.channel, c.address, c.scope\n"
+		 "    FROM omnimsg.consents c\n"
+		 "   WHERE (c.organization_id, c.channel, c.address) IN (\n"
+		 "           SELECT w.organization_id, w.channel, w.address\n"
+		 "             FROM unnest($1, $2, $3) AS w(organization_id, channel, address))", "") ",\n"
 	"folded AS (\n"
 	"UPDATE omnimsg.consents c\n"
 	"   SET state = CASE WHEN d.stands THEN 'opted_out' WHEN d.starts THEN 'opted_in' END,\n"
@@ -139,6 +147,14 @@ static OmStatement fold = {
 	"    ON f.organization_id = w.organization_id AND f.channel = w.channel\n"
 	"   AND f.address = w.address AND f.scope = 'all'",
 	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement fold_as_of = {
+	FOLD("  SELECT $1 AS organization_id, $2 AS channel, $3 AS address, $4 AS scope",
+		 " AND q.occurred_at <= $5 AND q.created_at <= $6") "\n"
+	"SELECT CASE WHEN d.stands THEN 'opted_out' WHEN d.starts THEN 'opted_in' END, d.occurred_at, d.id\n"
+	"  FROM decided d",
+	6, {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
 static OmStatement insert_repairs = {
@@ -361,4 +377,56 @@ om_consent_fold_deferred(TimestampTz now)
 		requests[row]->scope = om_field_text(row, 4);
 	}
 	return fold_or_defer(requests, rows, now, PATIENCE_ALONE_MS);
+}
+
+/*
+ * omnimsg_consent_as_of(organization_id uuid, channel text, address text, at timestamptz,
+ *		known_at timestamptz, scope text, OUT state text, OUT decided_at timestamptz,
+ *		OUT request_id uuid)
+ *
+ * The same fold over what had happened until "at" and had been recorded until "known_at".
+ */
+Datum
+omnimsg_consent_as_of(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	char	   *channel = om_arg_word(fcinfo, 1, "channel", om_channels);
+	char	   *address = om_arg_text(fcinfo, 2, "address");
+	char	   *scope = om_arg_scope(fcinfo, 5);
+	MemoryContext context = CurrentMemoryContext;
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false, true, true};
+	char	   *state = NULL;
+	HeapTuple	tuple;
+
+	if (PG_ARGISNULL(3) || PG_ARGISNULL(4))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("at and known_at must not be NULL"),
+				 errhint("Give infinity for whatever is on record.")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	address = om_address_for(address, channel, om_organization_region(organization_id));
+	if (om_db_run(&fold_as_of, (Datum[]) {UUIDPGetDatum(organization_id),
+				  CStringGetTextDatum(channel), CStringGetTextDatum(address),
+				  CStringGetTextDatum(scope), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)}) > 0)
+		state = om_field_text(0, 1);
+	if (state != NULL)
+	{
+		bool		isnull;
+
+		values[1] = TimestampTzGetDatum(om_field_time(0, 2, &isnull));
+		values[2] = UUIDPGetDatum(om_field_uuid(0, 3));
+		nulls[1] = nulls[2] = false;
+	}
+	values[0] = CStringGetTextDatum(state ? state : "none");
+	MemoryContextSwitchTo(context);
+	tuple = heap_form_tuple(desc, values, nulls);
+	SPI_finish();
+	PG_RETURN_DATUM(HeapTupleGetDatum(tuple));
 }

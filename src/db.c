@@ -177,6 +177,15 @@ om_field_int(uint64 row, int column)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
+int64
+om_field_int_or(uint64 row, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = field(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
 TimestampTz
 om_field_time(uint64 row, int column, bool *isnull)
 {

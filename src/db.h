@@ -55,6 +55,7 @@ extern char *om_field_text(uint64 row, int column);
 extern pg_uuid_t *om_field_uuid(uint64 row, int column);
 extern bool om_field_bool(uint64 row, int column);
 extern int64 om_field_int(uint64 row, int column);
+extern int64 om_field_int_or(uint64 row, int column, int64 otherwise);
 extern TimestampTz om_field_time(uint64 row, int column, bool *isnull);
 
 /* uuid.c */

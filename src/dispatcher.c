@@ -41,6 +41,7 @@
 #include "ingest.h"
 #include "outbox.h"
 #include "provider_telnyx_send.h"
+#include "review.h"
 #include "secret.h"
 #include "shmem.h"
 
@@ -540,6 +541,9 @@ keep_house(TimestampTz now)
 	begin_transaction("omnimsg: recover");
 	om_outbox_recover(now);
 	om_outbox_expire(now);
+	end_transaction();
+	begin_transaction("omnimsg: close overdue reviews");
+	om_review_expire(now);
 	end_transaction();
 	begin_transaction("omnimsg: repair accounts");
 	om_account_repair(now);

@@ -172,23 +172,26 @@ read_intent(OmEvent *event)
 	const char *flag = event->autoresponse;
 
 	om_intent_detect(text, strlen(text), intent);
-	if (flag == NULL || intent->label == OM_INTENT_OPT_OUT)
+	if (flag == NULL || (intent->label == OM_INTENT_OPT_OUT && om_request_is_for(event, "sms")))
 		return;
 	if (pg_strcasecmp(flag, "STOP") == 0 || pg_strcasecmp(flag, "opt_out") == 0)
 	{
 		intent->label = OM_INTENT_OPT_OUT;
 		intent->rule = "provider:stop";
+		intent->channel = "all";
 		intent->span_start = intent->span_end = 0;	/* not by our words */
 	}
 	else if (pg_strcasecmp(flag, "START") == 0 && intent->label == OM_INTENT_NONE)
 	{
 		intent->label = OM_INTENT_OPT_IN;
 		intent->rule = "provider:start";
+		intent->channel = "all";
 	}
 	else if (pg_strcasecmp(flag, "HELP") == 0 && intent->label == OM_INTENT_NONE)
 	{
 		intent->label = OM_INTENT_HELP;
 		intent->rule = "provider:help";
+		intent->channel = "all";
 	}
 }
 

@@ -14,13 +14,21 @@
 #include "core/intent.h"
 #include "core/mask.h"
 #include "core/phone.h"
+#include "core/segment.h"
 #include "core/signature.h"
+#include "core/template.h"
+#include "ingest.h"
+#include "quiet.h"
 
 OM_SQL_FUNCTION(omnimsg_normalize_phone);
 OM_SQL_FUNCTION(omnimsg_parse_phone);
 OM_SQL_FUNCTION(omnimsg_detect_intent);
 OM_SQL_FUNCTION(omnimsg_verify_telnyx);
 OM_SQL_FUNCTION(omnimsg_mask_phone);
+OM_SQL_FUNCTION(omnimsg_count_segments);
+OM_SQL_FUNCTION(omnimsg_keyword_key);
+OM_SQL_FUNCTION(omnimsg_check_template);
+OM_SQL_FUNCTION(omnimsg_is_timezone);
 
 static void
 parse_phone_arguments(FunctionCallInfo fcinfo, OmPhone *phone)
@@ -160,4 +168,72 @@ omnimsg_mask_phone(PG_FUNCTION_ARGS)
 
 	om_mask_address(VARDATA_ANY(address), VARSIZE_ANY_EXHDR(address), masked, sizeof(masked));
 	PG_RETURN_TEXT_P(cstring_to_text(masked));
+}
+
+/* omnimsg_count_segments(body text) returns record */
+Datum
+omnimsg_count_segments(PG_FUNCTION_ARGS)
+{
+	text	   *body = PG_GETARG_TEXT_PP(0);
+	OmSegments	count = om_segment_count(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	values[0] = CStringGetTextDatum(om_encoding_name(count.encoding));
+	values[1] = Int32GetDatum((int32) count.units);
+	values[2] = Int32GetDatum((int32) count.segments);
+	return record_datum(fcinfo, values, nulls);
+}
+
+/* omnimsg.keyword_key(keyword text) returns text */
+Datum
+omnimsg_keyword_key(PG_FUNCTION_ARGS)
+{
+	text	   *keyword = PG_GETARG_TEXT_PP(0);
+	char		key[OM_KEYWORD_SIZE];
+	size_t		length = om_intent_keyword(VARDATA_ANY(keyword), VARSIZE_ANY_EXHDR(keyword),
+										   key, sizeof(key));
+
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(key, length));
+}
+
+static OmTemplateTrigger
+template_trigger(const char *name)
+{
+	if (strcmp(name, "opt_out") == 0)
+		return OM_TEMPLATE_OPT_OUT;
+	if (strcmp(name, "opt_in") == 0)
+		return OM_TEMPLATE_OPT_IN;
+	return strcmp(name, "help") == 0 ? OM_TEMPLATE_HELP : OM_TEMPLATE_OTHER;
+}
+
+/*
+ * omnimsg.check_template(trigger text, body text) returns boolean
+ *
+ * Raises instead of returning false: whoever writes a template should read what is wrong with it.
+ */
+Datum
+omnimsg_check_template(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	text	   *body = PG_GETARG_TEXT_PP(1);
+	OmTemplateFinding finding;
+	OmTemplateFault fault = om_template_check(template_trigger(name), VARDATA_ANY(body),
+											  VARSIZE_ANY_EXHDR(body), &finding);
+
+	if (fault != OM_TEMPLATE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("invalid template: %s", om_template_fault_message(fault)),
+				 finding.span_end > finding.span_start ?
+				 errdetail("It is \"%.*s\".", (int) Min(finding.span_end - finding.span_start, 80),
+						   VARDATA_ANY(body) + finding.span_start) : 0));
+	PG_RETURN_BOOL(true);
+}
+
+/* omnimsg.is_timezone(name text) returns boolean */
+Datum
+omnimsg_is_timezone(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(om_timezone(text_to_cstring(PG_GETARG_TEXT_PP(0))) != NULL);
 }

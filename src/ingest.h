@@ -9,6 +9,7 @@
  *		link.c		(organization, address) -> account
  *		message.c	store the message, or move the status of an outbound one
  *		request.c	STOP and START become requests ...
+ *		review.c	... what may be a STOP waits for a person ...
  *		consent.c	... and the state they add up to
  *		account.c	last contact and the copy of the consent
  *		reply.c		an outbox item, if the rules allow one
@@ -31,6 +32,9 @@
 #define OM_MAX_NESTING	64		/* levels of JSON */
 #define OM_MAX_OTHERS	64		/* people in a group message; the rest is cut */
 #define OM_MAX_MEDIA	32		/* attachments of a message; the rest is cut */
+
+/* An organization's own keyword in its compared form, with the terminator; longer ones are none */
+#define OM_KEYWORD_SIZE	64
 
 /* How far ahead of its signature an event may claim to have happened, in seconds */
 #define OM_MAX_AHEAD	300
@@ -80,6 +84,8 @@ typedef struct OmOwner
 {
 	pg_uuid_t	organization_id;
 	bool		knows;			/* has an account with the person's address (asked on shared numbers only) */
+	char	   *keyword_label;	/* when the message is one of its own keywords, else NULL */
+	char	   *keyword_language;
 } OmOwner;
 
 typedef struct OmEvent
@@ -113,7 +119,7 @@ typedef struct OmEvent
 	char	   *provider_status;
 	char	   *error_code;
 	char	   *error_text;
-	OmIntent	intent;
+	OmIntent	intent;			/* by route.c with the organization's own keywords */
 
 	/* route.c */
 	pg_uuid_t	organization_id;
@@ -161,6 +167,18 @@ extern void om_message_store(OmBatch *batch);
 extern void om_consent(OmBatch *batch);
 extern void om_account_contacted(OmBatch *batch);
 extern void om_reply(OmBatch *batch);
+
+/* link.c: the account of one address by the same rule, and its campaign; NULL when there is none */
+extern void om_link_address(const pg_uuid_t *organization_id, const char *address,
+							pg_uuid_t **account_id, pg_uuid_t **campaign_id);
+
+/*
+ * request.c: the rule that read a message with the version of the lexicon; the words that decided, or
+ * NULL; and whether an opt-out is for the channel.
+ */
+extern char *om_request_rule(const OmEvent *event);
+extern char *om_request_matched_text(const OmEvent *event);
+extern bool om_request_is_for(const OmEvent *event, const char *channel);
 
 /* event.c: a new event of a delivery, at the end of the batch */
 extern OmEvent *om_event_new(OmBatch *batch, OmDelivery *delivery);

@@ -58,3 +58,21 @@ om_link(OmBatch *batch)
 		event->campaign_id = om_field_uuid(row, 3);
 	}
 }
+
+void
+om_link_address(const pg_uuid_t *organization_id, const char *address,
+				pg_uuid_t **account_id, pg_uuid_t **campaign_id)
+{
+	OmColumn   *organizations = om_column(UUIDOID, 1);
+	OmColumn   *addresses = om_column(TEXTOID, 1);
+
+	om_column_add_uuid(organizations, organization_id);
+	om_column_add_text(addresses, address);
+	*account_id = *campaign_id = NULL;
+	if (om_db_run(&find_accounts, (Datum[]) {om_column_array(organizations),
+				  om_column_array(addresses)}) > 0)
+	{
+		*account_id = om_field_uuid(0, 2);
+		*campaign_id = om_field_uuid(0, 3);
+	}
+}

@@ -19,18 +19,18 @@
 static OmStatement insert_messages = {
 	"INSERT INTO omnimsg.messages (organization_id, id, account_id, campaign_id, direction, channel,\n"
 	"    from_number, to_number, cc, subject, message_body, media, status, external_message_id,\n"
-	"    provider, intent, parts, cost_amount, cost_currency, created_at)\n"
+	"    provider, intent, intent_rule, parts, cost_amount, cost_currency, created_at)\n"
 	"SELECT w.organization_id, w.id, w.account_id, w.campaign_id, 'inbound', 'sms', w.from_number,\n"
 	"    w.to_number, string_to_array(w.cc, E'\\x1f'), w.subject, w.message_body, w.media::jsonb,\n"
-	"    'received', w.external_message_id, w.provider, w.intent, nullif(w.parts, 0),\n"
-	"    w.cost_amount::numeric, w.cost_currency, $16\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17)\n"
+	"    'received', w.external_message_id, w.provider, w.intent, w.intent_rule,\n"
+	"    nullif(w.parts, 0), w.cost_amount::numeric, w.cost_currency, $17\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)\n"
 	"    AS w(organization_id, id, account_id, campaign_id, from_number, to_number, cc, subject,\n"
 	"         message_body, media, external_message_id, provider, intent, cost_amount,\n"
-	"         cost_currency, parts)",
-	17, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	"         cost_currency, intent_rule, parts)",
+	18, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID}, NULL
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID}, NULL
 };
 
 static OmStatement lock_messages = {
@@ -86,7 +86,7 @@ store_received(OmBatch *batch)
 {
 	static const Oid types[] = {
 		UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID
 	};
 	OmColumn   *columns[lengthof(types)];
 	OmColumn   *parts = om_column(INT4OID, batch->nevents);
@@ -121,6 +121,8 @@ store_received(OmBatch *batch)
 		om_column_add_text(columns[12], om_intent_label_name(event->intent.label));
 		om_column_add_text(columns[13], event->cost_amount);
 		om_column_add_text(columns[14], event->cost_currency);
+		om_column_add_text(columns[15], event->intent.label == OM_INTENT_NONE ? NULL :
+						   om_request_rule(event));
 		om_column_add_int(parts, event->parts);
 
 		om_audit_add(batch->audit, &event->organization_id, "MESSAGE_RECEIVED", "message",

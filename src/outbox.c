@@ -12,6 +12,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "consent.h"
+#include "gate.h"
 #include "outbox.h"
 
 #define ACTOR "worker"
@@ -19,11 +20,8 @@
 /* How long a consent that others have locked is waited for */
 #define CONSENT_PATIENCE_MS	100
 
-/* How soon an item is looked at again whose person's consent is being folded */
-#define HELD_MS	1000
-
-/* A word of ask_gates and here only */
-#define HELD "held"
+/* How soon an item is looked at again that a gate stops which does not know for how long */
+#define PASSING_USECS	USECS_PER_MINUTE
 
 static OmStatement requeue_leased = {
 	"UPDATE omnimsg.outbox o\n"
@@ -87,52 +85,21 @@ static OmStatement claim = {
 	5, {UUIDARRAYOID, INT4ARRAYOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
-/*
- * The gates.  The confirmation of a STOP passes while the person is still opted out: a START
- * since then has taken the STOP back, a second STOP has not.  Replies to START and
- * HELP pass unless the provider blocks the address.  All else needs consent; where the organization's policy is
- * 'explicit' that is an opt-in on record, or an answer within 24 hours to the
- * person's own message.
- */
-static OmStatement ask_gates = {
+/* What the token holds, and what is needed to ask the gates about it and to send it */
+static OmStatement lock_leased = {
 	"SELECT o.organization_id, o.id, o.message_id, o.created_at, o.leased_until, o.expires_at,\n"
 	"       o.attempts::bigint, o.kind, m.from_number, m.to_number, m.message_body, p.secret_name,\n"
-	"       p.messaging_profile_id,\n"
-	"  CASE WHEN o.expires_at <= $3 THEN 'expired'\n"
-	"       WHEN EXISTS (SELECT 1 FROM omnimsg.consent_repairs r\n"
-	"                     WHERE r.organization_id = o.organization_id AND r.address = m.peer_address)\n"
-	"         THEN '" HELD "'\n"
-	"       WHEN a.provider_blocked THEN 'blocked by the provider'\n"
-	"       WHEN o.kind IN ('opt_out_confirmation') THEN\n"
-	"         CASE WHEN a.state IS DISTINCT FROM 'opted_out' THEN 'no longer decides the consent' END\n"
-	"       WHEN o.kind IN ('opt_in_confirmation') THEN\n"
-	"         CASE WHEN a.state = 'opted_out' THEN 'no longer decides the consent' END\n"
-	"       WHEN o.kind IN ('help_reply') THEN NULL\n"
-	"       WHEN coalesce(s.state, a.state) = 'opted_out' THEN 'opted out'\n"
-	"       WHEN g.consent_policy = 'explicit' AND coalesce(s.state, a.state) IS NULL\n"
-	"        AND NOT (o.kind = 'conversation' AND EXISTS (\n"
-	"              SELECT 1 FROM omnimsg.messages i\n"
-	"               WHERE i.organization_id = o.organization_id AND i.peer_address = m.peer_address\n"
-	"                 AND i.direction = 'inbound' AND i.created_at > $2 - interval '24 hours'))\n"
-	"         THEN 'no consent on record'\n"
-	"  END\n"
+	"       p.messaging_profile_id, o.scope, m.channel, o.released_by IS NOT NULL\n"
 	"  FROM omnimsg.outbox o\n"
-	"  JOIN omnimsg.organizations g ON g.id = o.organization_id\n"
 	"  JOIN omnimsg.messages m\n"
 	"    ON m.organization_id = o.organization_id AND m.id = o.message_id AND m.created_at = o.created_at\n"
-	"  LEFT JOIN omnimsg.consents a\n"
-	"    ON a.organization_id = o.organization_id AND a.channel = m.channel\n"
-	"   AND a.address = m.peer_address AND a.scope = 'all'\n"
-	"  LEFT JOIN omnimsg.consents s\n"
-	"    ON s.organization_id = o.organization_id AND s.channel = m.channel\n"
-	"   AND s.address = m.peer_address AND s.scope = o.scope\n"
 	"  LEFT JOIN omnimsg.inbound_phone_numbers n\n"
 	"    ON n.organization_id = o.organization_id AND n.phone_number = m.from_number\n"
 	"  LEFT JOIN omnimsg.provider_accounts p ON p.id = n.provider_account_id\n"
 	" WHERE o.lease_token = $1 AND o.state = 'leased' AND o.leased_until > $2\n"
 	" ORDER BY o.organization_id, o.id\n"
 	"   FOR UPDATE OF o",
-	3, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+	2, {UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
 static OmStatement settle = {
@@ -251,18 +218,11 @@ write_messages(Changes *changes, TimestampTz now)
 				  TimestampTzGetDatum(now)});
 }
 
-static bool
-is_automatic(const char *kind)
-{
-	return strcmp(kind, "opt_out_confirmation") == 0 || strcmp(kind, "opt_in_confirmation") == 0 ||
-		strcmp(kind, "help_reply") == 0;
-}
-
 static void
 audit_end(OmAudit *audit, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
 		  const char *kind, const char *automatic, const char *other, const char *reason)
 {
-	om_audit_add(audit, organization_id, is_automatic(kind) ? automatic : other, "message",
+	om_audit_add(audit, organization_id, om_kind_is_automatic(kind) ? automatic : other, "message",
 				 message_id, NULL, om_audit_json("kind", kind, "reason", reason, NULL));
 }
 
@@ -379,42 +339,79 @@ read_item(uint64 row, const pg_uuid_t *token, MemoryContext parent)
 	return item;
 }
 
+/* Read what the token holds, each item in a context of its own, and ask the gates about it */
+static OmItem **
+read_leased(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, OmSending ***sendings,
+			int *count)
+{
+	uint64		rows = om_db_run(&lock_leased, (Datum[]) {UUIDPGetDatum(token), TimestampTzGetDatum(now)});
+	OmItem	  **items = MemoryContextAlloc(parent, sizeof(OmItem *) * Max(rows, 1));
+
+	*sendings = palloc(sizeof(OmSending *) * Max(rows, 1));
+	*count = rows;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmItem	   *item = read_item(row, token, parent);
+		OmSending  *sending = palloc0(sizeof(OmSending));
+
+		sending->organization_id = &item->organization_id;
+		sending->channel = om_field_text(row, 15);
+		sending->address = item->to;
+		sending->kind = item->kind;
+		sending->scope = om_field_text(row, 14);
+		sending->body = item->text;
+		sending->message_id = &item->message_id;
+		sending->released = om_field_bool(row, 16);
+		items[row] = item;
+		(*sendings)[row] = sending;
+	}
+	om_gates_ask(*sendings, *count, now);
+	return items;
+}
+
+/* It will not be sent: item and message end, and the audit says why */
+static void
+end_item(Changes *changes, OmAudit *audit, const OmItem *item, bool expired, const char *reason)
+{
+	change_item(changes, item, expired ? "expired" : "suppressed", reason, 0);
+	change_message(changes, &item->organization_id, &item->message_id, item->created_at,
+				   expired ? "expired" : "blocked", NULL, NULL, reason);
+	audit_end(audit, &item->organization_id, &item->message_id, item->kind,
+			  expired ? "AUTO_REPLY_FAILED" : "AUTO_REPLY_SUPPRESSED",
+			  expired ? "MESSAGE_DELIVERY_FAILED" : "SEND_BLOCKED", reason);
+}
+
 OmItem **
 om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count)
 {
-	TimestampTz expires = now + OM_SEND_SECONDS * USECS_PER_SEC;
-	uint64		rows = om_db_run(&ask_gates, (Datum[]) {UUIDPGetDatum(token), TimestampTzGetDatum(now),
-								 TimestampTzGetDatum(expires)});
-	OmItem	  **items = MemoryContextAlloc(parent, sizeof(OmItem *) * Max(rows, 1));
+	OmSending **sendings;
+	int			leased;
+	OmItem	  **items = read_leased(token, now, parent, &sendings, &leased);
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
 	Changes		changes;
 
 	*count = 0;
-	begin_changes(&changes, rows);
-	for (uint64 row = 0; row < rows; row++)
+	begin_changes(&changes, leased);
+	for (int i = 0; i < leased; i++)
 	{
-		OmItem	   *item = read_item(row, token, parent);
-		char	   *reason = om_field_text(row, 14);
-		bool		expired = reason && strcmp(reason, "expired") == 0;
-		bool		held = reason && strcmp(reason, HELD) == 0;
-		const char *status = reason == NULL ? "sending" : expired ? "expired" : "blocked";
+		OmItem	   *item = items[i];
+		OmGate		gate;
+		const OmGateAnswer *answer = om_gates_decision(sendings[i], &gate);
 
-		if (held)
+		if (item->expires_at <= now + OM_SEND_SECONDS * USECS_PER_SEC)
+			end_item(&changes, audit, item, true, "expired");
+		else if (answer == NULL)
 		{
-			change_item(&changes, item, "queued", "the consent of the person is being changed",
-						now + HELD_MS * 1000);
-			continue;
-		}
-		change_item(&changes, item, reason == NULL ? "sending" : expired ? "expired" : "suppressed",
-					reason, 0);
-		change_message(&changes, &item->organization_id, &item->message_id, item->created_at, status,
-					   NULL, NULL, reason);
-		if (reason == NULL)
+			change_item(&changes, item, "sending", NULL, 0);
+			change_message(&changes, &item->organization_id, &item->message_id, item->created_at,
+						   "sending", NULL, NULL, NULL);
 			items[(*count)++] = item;
+		}
+		else if (answer->verdict == OM_HOLD || om_gate_passes(gate))
+			change_item(&changes, item, "queued", answer->reason,
+						answer->not_before ? answer->not_before : now + PASSING_USECS);
 		else
-			audit_end(audit, &item->organization_id, &item->message_id, item->kind,
-					  expired ? "AUTO_REPLY_FAILED" : "AUTO_REPLY_SUPPRESSED",
-					  expired ? "MESSAGE_DELIVERY_FAILED" : "SEND_BLOCKED", reason);
+			end_item(&changes, audit, item, false, answer->reason);
 	}
 	settle_items(&changes, now);
 	write_messages(&changes, now);

@@ -14,7 +14,7 @@
 
 #include "compat.h"
 #include "ingest.h"
-#include "shmem.h"
+#include "queue.h"
 
 /* What an automatic reply is called in the tables, by the intent it answers */
 typedef struct Answer
@@ -95,28 +95,6 @@ static OmStatement find_texts = {
 	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
-static OmStatement insert_messages = {
-	"INSERT INTO omnimsg.messages (organization_id, id, account_id, campaign_id, direction, channel,\n"
-	"    from_number, to_number, message_body, status, provider, in_reply_to, created_at)\n"
-	"SELECT w.organization_id, w.id, w.account_id, w.campaign_id, 'outbound', 'sms',\n"
-	"    w.from_number, w.to_number, w.message_body, 'queued', w.provider, w.in_reply_to, $10\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)\n"
-	"    AS w(organization_id, id, account_id, campaign_id, from_number, to_number,\n"
-	"         message_body, provider, in_reply_to)",
-	10, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID}, NULL
-};
-
-static OmStatement insert_outbox = {
-	"INSERT INTO omnimsg.outbox (organization_id, id, message_id, kind, state, next_attempt_at,\n"
-	"    expires_at, request_id, created_at)\n"
-	"SELECT w.organization_id, w.id, w.message_id, w.kind, 'queued', $7, w.expires_at, w.request_id, $7\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6)\n"
-	"    AS w(organization_id, id, message_id, kind, expires_at, request_id)",
-	7, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID,
-		TIMESTAMPTZOID}, NULL
-};
-
 static const Answer *
 trigger_of(const OmEvent *event)
 {
@@ -139,6 +117,8 @@ refusal(const OmEvent *event, TimestampTz now)
 		return "replies are off for the number";
 	if (event->occurred_at + OM_CONFIRMATION_SECONDS * USECS_PER_SEC <= now)
 		return "too late";
+	if (event->intent.label == OM_INTENT_OPT_OUT && event->request == NULL)
+		return "it does not forbid texts";
 	if (event->request != NULL)
 	{
 		if (event->request->deferred)
@@ -321,23 +301,13 @@ take_reply_windows(Reply *replies, int count, TimestampTz now)
 static void
 queue_replies(OmBatch *batch, Reply *replies, int count)
 {
-	static const Oid message_types[] = {
-		UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID
-	};
-	OmColumn   *m[lengthof(message_types)];
-	OmColumn   *outbox_ids = om_column(UUIDOID, count);
-	OmColumn   *kinds = om_column(TEXTOID, count);
-	OmColumn   *expires_at = om_column(TIMESTAMPTZOID, count);
-	OmColumn   *request_ids = om_column(UUIDOID, count);
-	Datum		values[lengthof(message_types) + 1];
-
-	for (int c = 0; c < (int) lengthof(message_types); c++)
-		m[c] = om_column(message_types[c], count);
+	OmQueued   *items = palloc0(sizeof(OmQueued) * count);
+	int			queued = 0;
 
 	for (int i = 0; i < count; i++)
 	{
 		OmEvent    *event = replies[i].event;
-		pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * 2);
+		OmQueued   *item = &items[queued];
 
 		if (replies[i].provider_blocked)
 			suppress(batch, event, replies[i].trigger, OM_REPLY_SUPPRESSED, "blocked by the provider");
@@ -347,39 +317,30 @@ queue_replies(OmBatch *batch, Reply *replies, int count)
 		if (!replies[i].free)
 			continue;
 
-		om_uuid7(&ids[0]);
-		om_uuid7(&ids[1]);
-		om_column_add_uuid(m[0], &event->organization_id);
-		om_column_add_uuid(m[1], &ids[0]);
-		om_column_add_uuid(m[2], event->account_id);
-		om_column_add_uuid(m[3], event->campaign_id);
-		om_column_add_text(m[4], event->to);
-		om_column_add_text(m[5], event->from);
-		om_column_add_text(m[6], replies[i].text);
-		om_column_add_text(m[7], event->delivery->provider);
-		om_column_add_uuid(m[8], &event->message_id);
-		om_column_add_uuid(outbox_ids, &ids[1]);
-		om_column_add_text(kinds, replies[i].trigger->kind);
+		queued++;
+		item->organization_id = event->organization_id;
+		om_uuid7(&item->message_id);
+		item->account_id = event->account_id;
+		item->campaign_id = event->campaign_id;
+		item->from = event->to;
+		item->to = event->from;
+		item->body = replies[i].text;
+		item->provider = event->delivery->provider;
+		item->in_reply_to = &event->message_id;
+		item->kind = replies[i].trigger->kind;
+		item->scope = "all";
+		item->next_attempt_at = batch->now;
 		/* The provider's clock may be ahead of ours; five minutes from receipt are the limit */
-		om_column_add_time(expires_at, Min(event->occurred_at, batch->now) +
-						   OM_CONFIRMATION_SECONDS * USECS_PER_SEC);
-		om_column_add_uuid(request_ids, event->request ? &event->request->id : NULL);
+		item->expires_at = Min(event->occurred_at, batch->now) +
+			OM_CONFIRMATION_SECONDS * USECS_PER_SEC;
+		item->request_id = event->request ? &event->request->id : NULL;
 
 		event->reply = OM_REPLY_QUEUED;
-		om_audit_add(batch->audit, &event->organization_id, "AUTO_REPLY_QUEUED", "message", &ids[0],
-					 NULL, om_audit_json("kind", replies[i].trigger->kind, NULL));
+		om_audit_add(batch->audit, &event->organization_id, "AUTO_REPLY_QUEUED", "message",
+					 &item->message_id, NULL,
+					 om_audit_json("kind", replies[i].trigger->kind, NULL));
 	}
-	if (kinds->count == 0)
-		return;
-
-	for (int c = 0; c < (int) lengthof(message_types); c++)
-		values[c] = om_column_array(m[c]);
-	values[lengthof(message_types)] = TimestampTzGetDatum(batch->now);
-	om_db_run(&insert_messages, values);
-	om_db_run(&insert_outbox, (Datum[]) {values[0], om_column_array(outbox_ids), values[1],
-			  om_column_array(kinds), om_column_array(expires_at),
-			  om_column_array(request_ids), TimestampTzGetDatum(batch->now)});
-	om_wake_dispatcher_at_commit();
+	om_queue(items, queued, batch->now);
 }
 
 void

@@ -6,14 +6,12 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "account.h"
+#include "arguments.h"
 #include "compat.h"
-#include "core/mask.h"
-#include "core/phone.h"
 #include "ingest.h"
+#include "review.h"
 
 /* matched_text keeps the words that decided, not a whole novel */
 #define MAX_MATCHED_TEXT	200
@@ -22,11 +20,6 @@
 #define PATIENCE_MS	700
 
 OM_SQL_FUNCTION(omnimsg_record_consent);
-
-static OmStatement find_organization = {
-	"SELECT o.default_region FROM omnimsg.organizations o WHERE o.id = $1",
-	1, {UUIDOID}, NULL
-};
 
 typedef struct Requests
 {
@@ -62,9 +55,8 @@ new_request(Requests *requests, OmEvent *event, const pg_uuid_t *organization_id
 	return request;
 }
 
-/* The words that decided, cut at a character */
-static char *
-matched_text(const OmEvent *event)
+char *
+om_request_matched_text(const OmEvent *event)
 {
 	const OmIntent *intent = &event->intent;
 	size_t		length = intent->span_end - intent->span_start;
@@ -75,21 +67,49 @@ matched_text(const OmEvent *event)
 	return pnstrdup(event->text + intent->span_start, length);
 }
 
+char *
+om_request_rule(const OmEvent *event)
+{
+	return psprintf("%s (%s)", event->intent.rule, om_intent_version());
+}
+
+bool
+om_request_is_for(const OmEvent *event, const char *channel)
+{
+	const char *asked = event->intent.channel;
+
+	if (strcmp(asked, "voice") == 0 || strcmp(asked, "email") == 0)
+		return strcmp(channel, asked) == 0;
+	return strcmp(channel, "email") != 0;
+}
+
+static const char *
+source_of(const OmEvent *event)
+{
+	if (strncmp(event->intent.rule, "provider:", 9) == 0)
+		return "provider";
+	if (strncmp(event->intent.rule, "keyword:", 8) == 0 ||
+		strncmp(event->intent.rule, "organization:", 13) == 0)
+		return "keyword";
+	return "free_text";
+}
+
 /*
  * STOP and START by text.
  *
  * STOP is recorded for every organization that shares the number, because the person
  * cannot know that there are several, and for calls as well: 47 CFR 64.1200(a)(10)
- * speaks of calls and texts alike.  START to a shared number lifts only what was stopped
- * through it; and for calls it never lifts more than a text to the same number took.
+ * speaks of calls and texts alike.  Words that forbid only calls are recorded for calls, and
+ * review.c asks a person what they mean for texts.  START to a shared number lifts only what was
+ * stopped through it; and for calls it never lifts more than a text to the same number took.
  */
 static void
 add_received(Requests *requests, OmEvent *event)
 {
+	static const char *const channels[] = {"sms", "voice"};
 	bool		stops = event->intent.label == OM_INTENT_OPT_OUT;
-	bool		by_provider = strncmp(event->intent.rule, "provider:", 9) == 0;
-	const char *rule = psprintf("%s (%s)", event->intent.rule, om_intent_version());
-	const char *matched = matched_text(event);
+	const char *rule = om_request_rule(event);
+	const char *matched = om_request_matched_text(event);
 
 	for (int o = 0; o < event->nowners; o++)
 	{
@@ -97,14 +117,16 @@ add_received(Requests *requests, OmEvent *event)
 
 		for (int voice = 0; voice <= (event->from_reachable ? 1 : 0); voice++)
 		{
-			OmRequest  *request = new_request(requests, event, organization_id,
-											  voice ? "voice" : "sms", event->from, event->to);
+			OmRequest  *request;
 
+			if (stops && !om_request_is_for(event, channels[voice]))
+				continue;
+			request = new_request(requests, event, organization_id, channels[voice], event->from,
+								  event->to);
 			request->our_address_only = !stops && (voice || event->nowners > 1);
 			request->account_id = o == 0 ? event->account_id : NULL;
 			request->request_type = stops ? "opt_out" : "opt_in";
-			request->source = by_provider ? "provider" :
-				strncmp(event->intent.rule, "keyword:", 8) == 0 ? "keyword" : "free_text";
+			request->source = source_of(event);
 			request->rule = rule;
 			request->matched_text = matched;
 			request->occurred_at = event->occurred_at;
@@ -145,7 +167,7 @@ audit_request(OmBatch *batch, OmEvent *event, OmRequest *request)
 
 	if (event->kind == OM_EVENT_STATUS)
 		action = "CONSENT_RECORDED";
-	else if (strcmp(request->channel, "sms") != 0)
+	else if (strcmp(request->channel, "sms") != 0 && om_request_is_for(event, "sms"))
 		return;					/* one row tells of the texts and of the calls */
 	else
 		action = event->intent.label == OM_INTENT_OPT_OUT ? "OPT_OUT_REQUESTED" : "OPT_IN_CONFIRMED";
@@ -185,73 +207,10 @@ om_consent(OmBatch *batch)
 			add_block(&requests, event);
 	}
 
+	om_review_open(batch);
 	om_consent_record(requests.all, requests.count, batch->now, PATIENCE_MS);
 	for (int i = 0; i < requests.count; i++)
 		audit_request(batch, requests.events[i], requests.all[i]);
-}
-
-static void
-check_word(const char *what, const char *word, const char *const *words)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; words[i] != NULL; i++)
-	{
-		if (strcmp(word, words[i]) == 0)
-			return;
-		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid %s: \"%s\"", what, word),
-			 errhint("It is one of %s.", list.data)));
-}
-
-/* The address in the form that requests are keyed by; raises when it cannot be one */
-static char *
-address_for_channel(const char *raw, const char *channel, const char *region)
-{
-	char		masked[OM_MASK_SIZE];
-	OmPhone		phone;
-
-	om_phone_parse(raw, strlen(raw), region, &phone);
-	if (strlen(raw) <= OM_MAX_ADDRESS)
-	{
-		if (strcmp(channel, "email") == 0)
-		{
-			if (phone.kind == OM_PHONE_KIND_EMAIL)
-			{
-				char	   *email = pstrdup(raw);
-
-				for (char *p = email; *p; p++)
-					*p = pg_tolower((unsigned char) *p);
-				return email;
-			}
-		}
-		else if (phone.kind == OM_PHONE_KIND_E164)
-			return pstrdup(phone.e164);
-		else if (phone.kind == OM_PHONE_KIND_SHORT_CODE)
-			return pstrdup(raw);
-	}
-
-	om_mask_address(raw, strlen(raw), masked, sizeof(masked));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("\"%s\" is not an address of channel \"%s\"", masked, channel),
-			 strcmp(channel, "email") == 0 ?
-			 errhint("Give an e-mail address.") :
-			 errhint("Give a phone number with plus and country code, or one of the organization's default region.")));
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be NULL", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
 /*
@@ -263,7 +222,6 @@ text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 Datum
 omnimsg_record_consent(PG_FUNCTION_ARGS)
 {
-	static const char *const channels[] = {"sms", "email", "voice", NULL};
 	static const char *const types[] = {"opt_out", "opt_in", NULL};
 	static const char *const sources[] = {"agent", "email", "web", "import", "api", "free_text",
 	"provider", NULL};
@@ -273,29 +231,16 @@ omnimsg_record_consent(PG_FUNCTION_ARGS)
 	OmAudit    *audit;
 	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
 	char	   *address;
-	char	   *region;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("organization_id must not be NULL")));
-	request.organization_id = *PG_GETARG_UUID_P(0);
-	request.channel = text_argument(fcinfo, 1, "channel");
-	address = text_argument(fcinfo, 2, "address");
-	request.request_type = text_argument(fcinfo, 3, "request_type");
-	request.source = text_argument(fcinfo, 4, "source");
+	request.organization_id = *om_arg_uuid(fcinfo, 0, "organization_id");
+	request.channel = om_arg_word(fcinfo, 1, "channel", om_channels);
+	address = om_arg_text(fcinfo, 2, "address");
+	request.request_type = om_arg_word(fcinfo, 3, "request_type", types);
+	request.source = om_arg_word(fcinfo, 4, "source", sources);
 	request.note = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
-	request.scope = text_argument(fcinfo, 6, "scope");
+	request.scope = om_arg_scope(fcinfo, 6);
 	request.occurred_at = PG_ARGISNULL(7) ? now : PG_GETARG_TIMESTAMPTZ(7);
 
-	check_word("channel", request.channel, channels);
-	check_word("request type", request.request_type, types);
-	check_word("source", request.source, sources);
-	if (request.scope[0] == '\0' || strlen(request.scope) > OM_MAX_ID)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("scope must have 1 to %d bytes", OM_MAX_ID),
-				 errhint("It is \"all\" or the name of a category of messages.")));
 	if (TIMESTAMP_NOT_FINITE(request.occurred_at) ||
 		request.occurred_at > now + OM_MAX_AHEAD * USECS_PER_SEC)
 		ereport(ERROR,
@@ -313,19 +258,12 @@ omnimsg_record_consent(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (om_db_run(&find_organization, (Datum[]) {UUIDPGetDatum(&request.organization_id)}) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("organization \"%s\" does not exist",
-						DatumGetCString(DirectFunctionCall1(uuid_out,
-															UUIDPGetDatum(&request.organization_id)))),
-				 errhint("Organizations are in omnimsg.organizations.")));
-	region = om_field_text(0, 1);
-	request.address = address_for_channel(address, request.channel, region);
+	request.address = om_address_for(address, request.channel,
+									 om_organization_region(&request.organization_id));
 
 	om_consent_record(requests, 1, now, 0);
 
-	audit = om_audit_begin(now, psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false)));
+	audit = om_audit_begin(now, om_audit_role());
 	om_audit_add(audit, &request.organization_id, "CONSENT_RECORDED", "opt_out_request", &request.id,
 				 om_audit_json("opted_out", request.was_opted_out ? "yes" : "no", NULL),
 				 om_audit_json("channel", request.channel, "request_type", request.request_type,

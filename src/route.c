@@ -20,12 +20,14 @@ static OmStatement find_owners = {
 	"  count(*) OVER (PARTITION BY w.n) > 1 AND EXISTS (\n"
 	"    SELECT 1 FROM omnimsg.collection_accounts a\n"
 	"     WHERE a.organization_id = p.organization_id\n"
-	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer))\n"
-	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(provider, number, peer, n)\n"
+	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer)), k.label, k.language\n"
+	"  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS w(provider, number, peer, key, n)\n"
 	"  JOIN omnimsg.inbound_phone_numbers p\n"
 	"    ON p.phone_number = w.number AND p.provider = w.provider\n"
+	"  LEFT JOIN omnimsg.keywords k\n"
+	"    ON k.organization_id = p.organization_id AND k.key = w.key\n"
 	" ORDER BY w.n, p.is_primary DESC, p.organization_id",
-	3, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+	4, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
 /* An outbound message by the provider's id, among the organizations of the number it left from */
@@ -71,12 +73,52 @@ choose_owner(OmEvent *event, char **reply_modes)
 	event->reply_mode = reply_modes[chosen];
 }
 
+/* The form of a whole message under which an organization may have it as a keyword, or NULL */
+static char *
+keyword_key(const OmEvent *event)
+{
+	char		key[OM_KEYWORD_SIZE];
+
+	if (event->kind != OM_EVENT_RECEIVED || event->text == NULL ||
+		om_intent_keyword(event->text, strlen(event->text), key, sizeof(key)) == 0)
+		return NULL;
+	return pstrdup(key);
+}
+
+/*
+ * An organization's own word counts like a built-in one, but never makes less of what may be an
+ * opt-out by the built-in ones.
+ */
+static void
+apply_keyword(OmEvent *event, const char *key)
+{
+	OmIntent   *intent = &event->intent;
+	const OmOwner *owner = &event->owners[0];
+
+	if (owner->keyword_label == NULL || intent->label == OM_INTENT_OPT_OUT)
+		return;
+	if (strcmp(owner->keyword_label, "opt_out") == 0)
+		intent->label = OM_INTENT_OPT_OUT;
+	else if (intent->label == OM_INTENT_MAYBE_OPT_OUT)
+		return;
+	else
+		intent->label = strcmp(owner->keyword_label, "opt_in") == 0 ? OM_INTENT_OPT_IN : OM_INTENT_HELP;
+	intent->confidence = 1.0;
+	intent->rule = psprintf("organization:%s", key);
+	intent->language = owner->keyword_language;
+	intent->channel = "all";
+	intent->span_start = 0;
+	intent->span_end = strlen(event->text);
+}
+
 static void
 route_numbers(OmBatch *batch)
 {
 	OmColumn   *providers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *numbers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *peers = om_column(TEXTOID, batch->nevents);
+	OmColumn   *keys = om_column(TEXTOID, batch->nevents);
+	char	  **key = palloc(sizeof(char *) * Max(batch->nevents, 1));
 	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	char	  **reply_modes;
 	uint64		rows;
@@ -89,6 +131,8 @@ route_numbers(OmBatch *batch)
 		if (!is_routed(event))
 			continue;
 		asked[numbers->count] = event;
+		key[numbers->count] = keyword_key(event);
+		om_column_add_text(keys, key[numbers->count]);
 		om_column_add_text(providers, event->delivery->provider);
 		om_column_add_text(numbers, received ? event->to : event->from);
 		om_column_add_text(peers, received ? event->from : event->to);
@@ -97,7 +141,8 @@ route_numbers(OmBatch *batch)
 		return;
 
 	rows = om_db_run(&find_owners, (Datum[]) {om_column_array(providers),
-					 om_column_array(numbers), om_column_array(peers)});
+					 om_column_array(numbers), om_column_array(peers),
+					 om_column_array(keys)});
 	reply_modes = palloc(sizeof(char *) * Max(rows, 1));
 
 	for (uint64 row = 0; row < rows;)
@@ -114,8 +159,11 @@ route_numbers(OmBatch *batch)
 			event->owners[event->nowners].organization_id = *om_field_uuid(row, 2);
 			reply_modes[event->nowners] = om_field_text(row, 3);
 			event->owners[event->nowners].knows = om_field_bool(row, 4);
+			event->owners[event->nowners].keyword_label = om_field_text(row, 5);
+			event->owners[event->nowners].keyword_language = om_field_text(row, 6);
 		}
 		choose_owner(event, reply_modes);
+		apply_keyword(event, key[n - 1]);
 	}
 
 	/* Nobody owns the number: 'unassigned' keeps it */

@@ -14,7 +14,6 @@
 
 /* Telnyx: at most ten parts; a text of its own for STOP has at least 20 characters */
 #define SEGMENTS_MAX	10
-#define CHARACTERS_MIN	20
 
 static const char placeholder[] = "{organization}";
 
@@ -115,25 +114,6 @@ find_placeholder(const char *text, size_t len, Span *span)
 		}
 	}
 	return false;
-}
-
-static bool
-is_too_short(const char *text, size_t len)
-{
-	size_t		characters = 0;
-	size_t		at = 0;
-
-	while (at < len)
-	{
-		uint32_t	code;
-
-		if (starts_with(text + at, len - at, placeholder))
-			at += strlen(placeholder);
-		else
-			at += om_utf8_decode(text + at, len - at, &code);
-		characters++;
-	}
-	return characters < CHARACTERS_MIN;
 }
 
 /* ---- web addresses ---- */
@@ -312,6 +292,10 @@ find_price_sign(const char *text, size_t len, Span *span)
 		size_t		size = om_utf8_decode(text + at, len - at, &code);
 		bool		digit = code < 0x80 && is_digit((char) code);
 
+		/* "100% unsubscribed" is no discount; "100% off" is found by its words */
+		if (code == '%' && number && at - number_start == 3 &&
+			starts_with(text + number_start, 3, "100"))
+			number = false;
 		if ((digit && sign) || (is_price_sign(code) && number))
 		{
 			span->start = sign ? sign_start : number_start;
@@ -360,11 +344,23 @@ find_price_words(const char *text, size_t len, Span *span)
 }
 
 static bool
+ends_sentence(const char *text, size_t from, size_t to)
+{
+	for (; from < to; from++)
+		if (text[from] == '.' || text[from] == '!' || text[from] == '?' || text[from] == ';')
+			return true;
+	return false;
+}
+
+/* A confirmation may say what there will be no more of: "no more offers from us" */
+static bool
 find_marketing(const char *text, size_t len, Span *span)
 {
 	Word		words[OM_TEMPLATE_PHRASE_WORDS];
+	bool		negated = false;
 	int			count = 0;
 	size_t		at = 0;
+	size_t		before = 0;
 	int			i;
 
 	for (;;)
@@ -379,6 +375,9 @@ find_marketing(const char *text, size_t len, Span *span)
 		}
 		if (!next_word(text, len, &at, &words[count]))
 			return false;
+		negated = (negated && !ends_sentence(text, before, words[count].span.start)) ||
+			is_listed(om_template_negations, words[count].text);
+		before = words[count].span.end;
 		count++;
 
 		/* each of the phrases that end with this word */
@@ -394,7 +393,7 @@ find_marketing(const char *text, size_t len, Span *span)
 		*end = '\0';
 		for (i = 0, end = phrase; i < count; i++)
 		{
-			if (is_listed(om_template_marketing, end))
+			if (!negated && is_listed(om_template_marketing, end))
 			{
 				span->start = words[i].span.start;
 				span->end = words[count - 1].span.end;
@@ -442,8 +441,6 @@ find_fault(OmTemplateTrigger trigger, const char *text, size_t len, Span *span)
 		return OM_TEMPLATE_UNKNOWN_PLACEHOLDER;
 	if (trigger != OM_TEMPLATE_OPT_OUT)
 		return OM_TEMPLATE_OK;
-	if (is_too_short(text, len))
-		return OM_TEMPLATE_TOO_SHORT;
 	if (find_url(text, len, span))
 		return OM_TEMPLATE_URL;
 	if (find_price_sign(text, len, span) || find_price_words(text, len, span))
@@ -477,8 +474,6 @@ static const struct
 	[OM_TEMPLATE_TOO_LONG] = {"too_long", "a reply must not take more than 10 segments"},
 	[OM_TEMPLATE_UNKNOWN_PLACEHOLDER] = {"unknown_placeholder",
 	"{organization} is the only placeholder, and braces are for nothing else"},
-	[OM_TEMPLATE_TOO_SHORT] = {"too_short",
-	"an opt-out confirmation must have at least 20 characters"},
 	[OM_TEMPLATE_URL] = {"url", "an opt-out confirmation must not contain a web address"},
 	[OM_TEMPLATE_PRICE] = {"price", "an opt-out confirmation must not name a price or a discount"},
 	[OM_TEMPLATE_MARKETING] = {"marketing", "an opt-out confirmation must not contain marketing"},

@@ -28,7 +28,6 @@ typedef enum OmTemplateFault
 	OM_TEMPLATE_TOO_LONG,		/* more than ten segments, and so all over 1600 characters */
 	OM_TEMPLATE_UNKNOWN_PLACEHOLDER,	/* a brace that is not of {organization} */
 	/* the following only for OPT_OUT */
-	OM_TEMPLATE_TOO_SHORT,		/* under 20 characters */
 	OM_TEMPLATE_URL,
 	OM_TEMPLATE_PRICE,
 	OM_TEMPLATE_MARKETING,
@@ -43,9 +42,8 @@ typedef struct OmTemplateFinding
 } OmTemplateFinding;
 
 /*
- * Check len bytes of UTF-8, and return the first fault.  out is always filled.  Lengths are
- * those of the template: {organization} counts as it is written for TOO_LONG, and as one
- * character, the shortest name, for TOO_SHORT.
+ * Check len bytes of UTF-8, and return the first fault.  out is always filled.  The length is
+ * that of the template: {organization} counts as it is written.
  */
 extern OmTemplateFault om_template_check(OmTemplateTrigger trigger, const char *text, size_t len,
 										 OmTemplateFinding *out);

@@ -28,6 +28,14 @@ const char *const om_template_marketing[] = {
 	NULL
 };
 
+const char *const om_template_negations[] = {
+	"any", "never", "no", "not", "without",
+	"ningun", "ninguna", "nunca", "sin",
+	"aucun", "aucune", "jamais", "ne", "pas", "sans",
+	"nao", "nenhum", "nenhuma", "sem",
+	NULL
+};
+
 const char *const om_template_currencies[] = {
 	"brl", "cad", "eur", "gbp", "mxn", "usd",
 	"buck", "bucks", "cent", "cents", "dollar", "dollars", "euro", "euros", "off", "percent",

@@ -12,6 +12,9 @@
 /* All end with a NULL; folded by om_letter_fold, with single blanks between words. */
 extern const char *const om_template_marketing[];
 
+/* After one of these a sentence says what there is not */
+extern const char *const om_template_negations[];
+
 /* What makes the number beside it a price or a discount */
 extern const char *const om_template_currencies[];
 

@@ -49,8 +49,27 @@ find_set(uint32_t prefix)
 	return -1;
 }
 
+/* Calling codes of two digits (ITU-T E.164); 1 and 7 have one, and all others three */
+static bool
+is_calling_code(uint32_t prefix)
+{
+	static const char two[] = "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 "
+		"60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98";
+	uint32_t	first = prefix >= 100 ? prefix / 10 : prefix;
+	size_t		i;
+
+	if (prefix < 10 || prefix > 999)
+		return prefix == 1 || prefix == 7;
+	if (first / 10 == 1 || first / 10 == 7)
+		return false;
+	for (i = 0; i < sizeof(two); i += 3)
+		if ((uint32_t) ((two[i] - '0') * 10 + two[i + 1] - '0') == first)
+			return prefix < 100;
+	return prefix >= 100;
+}
+
 size_t
-om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max)
+om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max, OmZoneSource *source)
 {
 	uint32_t	prefix = 0;
 	int			set = -1;
@@ -58,17 +77,21 @@ om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max)
 	size_t		count;
 	size_t		i;
 
+	if (source != NULL)
+		*source = OM_ZONE_UNKNOWN;
 	if (!is_e164(e164, len))
 		return 0;
 	for (i = 1; i < len && i <= OM_ZONE_PREFIX_DIGITS; i++)
 		prefix = prefix * 10 + (uint32_t) (e164[i] - '0');
-	for (; prefix > 0 && set < 0; prefix /= 10)
-		set = find_set(prefix);
+	while (prefix > 0 && (set = find_set(prefix)) < 0)
+		prefix /= 10;
 	if (set < 0)
 		return 0;
 
 	first = om_zone_sets[set];
 	count = om_zone_sets[set + 1] - first;
+	if (source != NULL)
+		*source = count > 1 && is_calling_code(prefix) ? OM_ZONE_OF_COUNTRY : OM_ZONE_OF_AREA;
 	for (i = 0; i < count && i < max; i++)
 		zones[i] = om_zone_names[om_zone_members[first + i]];
 	return count;

@@ -41,7 +41,7 @@ check_template(OmTemplateTrigger trigger, const char *text, size_t size)
 	else if (fault != OM_TEMPLATE_EMPTY)
 		MUST(finding.span_start < finding.span_end);
 	if (trigger != OM_TEMPLATE_OPT_OUT)
-		MUST(fault < OM_TEMPLATE_TOO_SHORT);
+		MUST(fault < OM_TEMPLATE_URL);
 	/* a second web address is none the less one */
 	if (fault == OM_TEMPLATE_URL)
 	{
@@ -66,11 +66,11 @@ check_zones(const char *text, size_t size)
 	size_t		i;
 
 	memset(zones, 0, sizeof(zones));
-	count = om_zone_lookup(text, size, zones, OM_ZONE_MAX);
+	count = om_zone_lookup(text, size, zones, OM_ZONE_MAX, NULL);
 	MUST(count <= OM_ZONE_MAX && zones[count] == NULL);
 	for (i = 0; i < count; i++)
 		MUST(zones[i] != NULL && (i == 0 || strcmp(zones[i - 1], zones[i]) < 0));
-	MUST(om_zone_lookup(text, size, NULL, 0) == count);
+	MUST(om_zone_lookup(text, size, NULL, 0, NULL) == count);
 	if (count > 0)
 		MUST(size >= 8 && size <= 16 && text[0] == '+');
 }

@@ -42,6 +42,7 @@ ok($node->poll("SELECT count(*) FROM omnimsg.outbox o WHERE o.state = 'sent'", 1
 
 # a text that somebody queued for the person: it must neither go out nor get lost now
 $node->psql(<<SQL);
+INSERT INTO omnimsg.send_limits (organization_id, opens, closes) VALUES ('$organization', '00:00', '24:00');
 WITH m AS (
 	INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number,
 			message_body, status, provider, created_at)

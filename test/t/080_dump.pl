@@ -40,6 +40,7 @@ $node->send(from => $did, to => number(51), text => 'x', event_type => 'message.
 	message_id => 'of-a-message-that-never-comes');
 $node->send(from => number(1), to => $did, text => 'x', event_type => 'message.of.another.kind');
 $node->psql(q{SELECT omnimsg_ingest('telnyx', '\x6e6f204a534f4e00ff')});
+$node->send(from => number(36), to => $did, text => 'Not interested');
 $node->psql("SELECT omnimsg_record_consent('$organization', 'email', 'Ada\@Example.com', 'opt_out', 'agent', 'on the phone')");
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased', 'sending')", 0), 'replies were sent');
 ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE status = 'sent'", 0), 'and delivered');
@@ -59,6 +60,15 @@ INSERT INTO omnimsg.account_repairs (organization_id, account_id) SELECT organiz
 	FROM omnimsg.collection_accounts WHERE name = 'Customer 1039';
 INSERT INTO omnimsg.consent_repairs (organization_id, id, channel, address, scope)
 	VALUES ('$organization', omnimsg.uuid7(), 'sms', '@{[number(39)]}', 'all');
+INSERT INTO omnimsg.send_limits (organization_id, region, opens, closes, per_day)
+	VALUES ('$organization', '+1555', '09:00', '21:00', 3);
+INSERT INTO omnimsg.keywords (organization_id, keyword, label, language)
+	VALUES ('$organization', 'Genug!', 'opt_out', 'de');
+SELECT omnimsg_flag_address('$organization', '@{[number(38)]}', 'reassigned', 'as the database of the FCC says');
+INSERT INTO omnimsg.provider_optouts (provider_account_id, our_address, address, keyword, created_at, seen_at)
+	SELECT id, '$did', '@{[number(37)]}', 'STOP', now(), now() FROM omnimsg.provider_accounts;
+INSERT INTO omnimsg.optout_pulls (provider_account_id, started_at, due_at)
+	SELECT id, now(), now() FROM omnimsg.provider_accounts ON CONFLICT DO NOTHING;
 SELECT * FROM omnimsg_schedule_jobs();
 SQL
 

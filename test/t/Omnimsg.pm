@@ -234,6 +234,8 @@ sub queue
 
 	# without a commit of ingest nobody wakes the worker but a reload
 	$self->psql(<<"SQL");
+INSERT INTO omnimsg.send_limits (organization_id, opens, closes)
+	VALUES ('$made->{organization}', '00:00', '24:00') ON CONFLICT DO NOTHING;
 WITH m AS (
 	INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number,
 			message_body, status, provider, created_at)

@@ -76,16 +76,15 @@ test_all_triggers(void)
 }
 
 static void
-test_length(void)
+test_negations(void)
 {
-	is(check(OM_TEMPLATE_OPT_OUT, "You are out of this."), "ok:",
-	   "20 characters are enough for an opt-out");
-	is(check(OM_TEMPLATE_OPT_OUT, "You are out of this"), "too_short:You are out of this",
-	   "19 are not");
-	is(check(OM_TEMPLATE_OPT_OUT, "ééééééééééééééééééé"), "too_short:ééééééééééééééééééé",
-	   "characters count, not bytes");
-	is(check(OM_TEMPLATE_OPT_OUT, "{organization}: Goodbye!"),
-	   "too_short:{organization}: Goodbye!", "the name may be as short as one letter");
+	is(check(OM_TEMPLATE_OPT_OUT, "Bye."), "ok:", "an opt-out may be confirmed in one word");
+	is(check(OM_TEMPLATE_OPT_OUT, "You will get no more offers or deals from us."), "ok:",
+	   "a confirmation may say which messages have ended");
+	is(check(OM_TEMPLATE_OPT_OUT, "You will get no more texts. Big sale today"), "marketing:sale",
+	   "but a sentence without a negation sells");
+	is(check(OM_TEMPLATE_OPT_OUT, "You are 100% unsubscribed."), "ok:", "a hundred percent is no discount");
+	is(check(OM_TEMPLATE_OPT_OUT, "Come back, 100% off"), "price:100% off", "unless something is off");
 }
 
 static void
@@ -248,7 +247,7 @@ int
 main(void)
 {
 	test_all_triggers();
-	test_length();
+	test_negations();
 	test_urls();
 	test_prices();
 	test_marketing();

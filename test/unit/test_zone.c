@@ -15,7 +15,7 @@ zones_of(const char *number)
 {
 	static char text[2048];
 	const char *zones[OM_ZONE_MAX];
-	size_t		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX);
+	size_t		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX, NULL);
 	size_t		i;
 
 	text[0] = '\0';
@@ -30,20 +30,41 @@ zones_of(const char *number)
 static size_t
 count_of(const char *number)
 {
-	return om_zone_lookup(number, strlen(number), NULL, 0);
+	return om_zone_lookup(number, strlen(number), NULL, 0, NULL);
 }
 
 static bool
 has(const char *number, const char *zone)
 {
 	const char *zones[OM_ZONE_MAX];
-	size_t		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX);
+	size_t		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX, NULL);
 	size_t		i;
 
 	for (i = 0; i < count; i++)
 		if (strcmp(zones[i], zone) == 0)
 			return true;
 	return false;
+}
+
+static OmZoneSource
+source_of(const char *number)
+{
+	OmZoneSource source;
+
+	om_zone_lookup(number, strlen(number), NULL, 0, &source);
+	return source;
+}
+
+static void
+test_source(void)
+{
+	ok(source_of("+12125550123") == OM_ZONE_OF_AREA, "an area code tells an area");
+	ok(source_of("+18505550123") == OM_ZONE_OF_AREA, "even one with two zones");
+	ok(source_of("+18005550123") == OM_ZONE_OF_COUNTRY, "a toll-free number tells its country only");
+	ok(source_of("+15555550123") == OM_ZONE_OF_COUNTRY, "and so does an area code that nobody has");
+	ok(source_of("+442079460958") == OM_ZONE_OF_AREA, "a country of one zone is an area");
+	ok(source_of("+61412345678") == OM_ZONE_OF_COUNTRY, "and a mobile of Australia");
+	ok(source_of("262966") == OM_ZONE_UNKNOWN, "a short code is nowhere");
 }
 
 static void
@@ -114,9 +135,9 @@ test_bad_input(void)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(count_of(bad[i]) == 0, "\"%s\" has no zone", bad[i]);
 	ok(count_of("+99912345678") == 0, "a calling code that nobody has has no zone");
-	ok(om_zone_lookup("+12125550123999", 12, zones, 1) == 1 &&
+	ok(om_zone_lookup("+12125550123999", 12, zones, 1, NULL) == 1 &&
 	   strcmp(zones[0], "America/New_York") == 0, "the length given is all that is read");
-	ok(om_zone_lookup("+18005550123", 12, zones, 2) == 42 && strcmp(zones[2], "untouched") == 0,
+	ok(om_zone_lookup("+18005550123", 12, zones, 2, NULL) == 42 && strcmp(zones[2], "untouched") == 0,
 	   "no more names are written than there is room for, and all are counted");
 }
 
@@ -187,7 +208,7 @@ test_tables(void)
 		whole = strlen(number) >= 8;
 		while (strlen(number) < 8)
 			strcat(number, "9");
-		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX);
+		count = om_zone_lookup(number, strlen(number), zones, OM_ZONE_MAX, NULL);
 		found = found && count > 0;
 		if (whole && count > 0)
 			found = found && zones[0] == om_zone_names[om_zone_members[om_zone_sets[set]]];
@@ -247,6 +268,7 @@ test_search(void)
 int
 main(void)
 {
+	test_source();
 	test_north_america();
 	test_elsewhere();
 	test_bad_input();

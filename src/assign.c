@@ -1,0 +1,233 @@
+/*
+ * assign.c
+ *		A number changes hands: from nobody's to an organization's, or from one to another.
+ *
+ * What people asked of the number must go on holding, and nothing may be allowed that nobody
+ * allowed.  A number of nobody's brings everything that was said to it.  One of another organization
+ * brings the opt-outs that stand, because a person told this number to stop and cannot know
+ * who has it now; opt-ins were given to the other organization and stay there.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "arguments.h"
+#include "compat.h"
+#include "consent.h"
+#include "ingest.h"
+
+/* Ingest waits behind us while we wait, and its provider gives it two seconds */
+#define PATIENCE	"1s"
+
+/* Requests are copied so many at a time */
+#define CHUNK		1000
+
+OM_SQL_FUNCTION(omnimsg_assign_number);
+
+/*
+ * Against every ingest that is under way: it may have seen that the number is nobody's, and what it
+ * records would be handed over by nobody.
+ */
+static OmStatement lock_numbers = {
+	"LOCK TABLE omnimsg.inbound_phone_numbers IN ACCESS EXCLUSIVE MODE", 0, {0}, NULL
+};
+
+static OmStatement add_number = {
+	"INSERT INTO omnimsg.inbound_phone_numbers (organization_id, phone_number, provider,\n"
+	"    provider_account_id, reply_mode)\n"
+	"SELECT $2, $1, coalesce(n.provider, 'telnyx'), n.provider_account_id, coalesce(n.reply_mode, 'auto')\n"
+	"  FROM (VALUES (1)) AS one\n"
+	"  LEFT JOIN LATERAL (\n"
+	"    SELECT o.provider, o.provider_account_id, o.reply_mode FROM omnimsg.inbound_phone_numbers o\n"
+	"     WHERE o.phone_number = $1 ORDER BY o.is_primary DESC, o.created_at LIMIT 1) AS n ON true\n"
+	"ON CONFLICT (organization_id, phone_number) DO NOTHING",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+static OmStatement find_owners = {
+	"SELECT n.organization_id FROM omnimsg.inbound_phone_numbers n\n"
+	" WHERE n.phone_number = $1 AND n.organization_id <> $2 ORDER BY 1",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+static OmStatement remove_owners = {
+	"DELETE FROM omnimsg.inbound_phone_numbers n WHERE n.phone_number = $1 AND n.organization_id <> $2",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+#define LINKED(column) \
+	"(SELECT a." column " FROM omnimsg.collection_accounts a\n" \
+	"  WHERE a.organization_id = $2 AND (a.primary_phone = m.peer_address OR a.secondary_phone = m.peer_address)\n" \
+	"  ORDER BY a.primary_phone IS DISTINCT FROM m.peer_address, a.last_contact_at DESC NULLS LAST, a.id LIMIT 1)"
+
+static OmStatement move_messages = {
+	"UPDATE omnimsg.messages m\n"
+	"   SET organization_id = $2, account_id = " LINKED("id") ", campaign_id = " LINKED("campaign_id") "\n"
+	" WHERE m.organization_id = '00000000-0000-0000-0000-000000000000' AND m.our_address = $1",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+static OmStatement move_reviews = {
+	"UPDATE omnimsg.reviews v SET organization_id = $2\n"
+	" WHERE v.organization_id = '00000000-0000-0000-0000-000000000000' AND v.our_address = $1",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+/*
+ * What the number brings from an organization, oldest first; of nobody's all of it.  What the new one has
+ * already was brought before.
+ */
+static OmStatement find_requests = {
+	"SELECT q.channel, q.address, q.our_address_only, q.request_type, q.scope, q.source, q.rule,\n"
+	"       q.matched_text, q.message_id, q.provider, q.dedupe_key, q.occurred_at\n"
+	"  FROM omnimsg.opt_out_requests q\n"
+	" WHERE q.organization_id = $3 AND q.our_address = $1\n"
+	"   AND (q.organization_id = '00000000-0000-0000-0000-000000000000'\n"
+	"        OR q.request_type = 'opt_out' AND NOT EXISTS (\n"
+	"             SELECT 1 FROM omnimsg.opt_out_requests i\n"
+	"              WHERE i.organization_id = q.organization_id AND i.channel = q.channel\n"
+	"                AND i.address = q.address AND i.request_type = 'opt_in'\n"
+	"                AND i.source NOT IN ('import', 'api') AND i.scope IN ('all', q.scope)\n"
+	"                AND (NOT i.our_address_only OR i.our_address = q.our_address)\n"
+	"                AND i.occurred_at > q.occurred_at))\n"
+	"   AND NOT EXISTS (\n"
+	"         SELECT 1 FROM omnimsg.opt_out_requests h\n"
+	"          WHERE h.organization_id = $2 AND h.channel = q.channel AND h.address = q.address\n"
+	"            AND h.our_address = q.our_address AND h.request_type = q.request_type\n"
+	"            AND h.scope = q.scope AND h.occurred_at = q.occurred_at)\n"
+	" ORDER BY q.occurred_at, q.id LIMIT $4",
+	4, {TEXTOID, UUIDOID, UUIDOID, INT8OID}, NULL
+};
+
+static void
+lock_all_numbers(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", PATIENCE, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	om_db_run(&lock_numbers, NULL);
+	AtEOXact_GUC(true, level);
+}
+
+static OmRequest *
+read_request(uint64 row, const char *number, const pg_uuid_t *to, const char *note)
+{
+	OmRequest  *request = palloc0(sizeof(OmRequest));
+	bool		isnull;
+
+	request->organization_id = *to;
+	request->our_address = number;
+	request->channel = om_field_text(row, 1);
+	request->address = om_field_text(row, 2);
+	request->our_address_only = om_field_bool(row, 3);
+	request->request_type = om_field_text(row, 4);
+	request->scope = om_field_text(row, 5);
+	request->source = om_field_text(row, 6);
+	request->rule = om_field_text(row, 7);
+	request->matched_text = om_field_text(row, 8);
+	request->message_id = om_field_uuid(row, 9);
+	request->provider = om_field_text(row, 10);
+	request->dedupe_key = om_field_text(row, 11);
+	request->occurred_at = om_field_time(row, 12, &isnull);
+	request->note = note;
+	return request;
+}
+
+/* Copy what the number brings from an organization; returns how many requests that were */
+static int64
+copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, OmAudit *audit,
+			  TimestampTz now)
+{
+	char	   *note = psprintf("came with the number from organization %s",
+								DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(from))));
+	OmRequest **requests = palloc(sizeof(OmRequest *) * CHUNK);
+	int64		copied = 0;
+	uint64		rows;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		rows = om_db_run(&find_requests, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to),
+						 UUIDPGetDatum(from), Int64GetDatum(CHUNK)});
+		for (uint64 row = 0; row < rows; row++)
+			requests[row] = read_request(row, number, to, note);
+		om_consent_record(requests, rows, now, 0);
+		for (uint64 row = 0; row < rows; row++)
+			om_audit_add(audit, to, "CONSENT_RECORDED", "opt_out_request", &requests[row]->id, NULL,
+						 om_audit_json("request_type", requests[row]->request_type,
+									   "source", requests[row]->source,
+									   "why", "number assigned",
+									   "decides", requests[row]->decides ? "yes" : "no", NULL));
+		copied += rows;
+	} while (rows == CHUNK);
+	return copied;
+}
+
+static void
+put_row(ReturnSetInfo *out, const char *object, int64 rows)
+{
+	Datum		values[2] = {CStringGetTextDatum(object), Int64GetDatum(rows)};
+	bool		nulls[2] = {false, false};
+
+	tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
+}
+
+/*
+ * omnimsg_assign_number(phone_number text, organization_id uuid) returns setof (object, rows)
+ *
+ * For a number that several organizations are to share, add a row to omnimsg.inbound_phone_numbers
+ * instead: this takes it from all others.
+ */
+Datum
+omnimsg_assign_number(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *number = om_arg_text(fcinfo, 0, "phone_number");
+	pg_uuid_t  *to = om_arg_uuid(fcinfo, 1, "organization_id");
+	TimestampTz now = GetCurrentTimestamp();
+	OmAudit    *audit;
+	pg_uuid_t **owners;
+	uint64		nowners;
+	int64		copied;
+
+	if (memcmp(to, &om_nil_uuid, sizeof(pg_uuid_t)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a number cannot be assigned to nobody"),
+				 errhint("Delete its row in omnimsg.inbound_phone_numbers.")));
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	number = om_address_for(number, "sms", om_organization_region(to));
+	audit = om_audit_begin(now, om_audit_role());
+
+	lock_all_numbers();
+	nowners = om_db_run(&find_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
+	owners = palloc(sizeof(pg_uuid_t *) * (nowners + 1));
+	for (uint64 i = 0; i < nowners; i++)
+		owners[i] = om_field_uuid(i, 1);
+	owners[nowners] = unconstify(pg_uuid_t *, &om_nil_uuid);
+
+	put_row(out, "omnimsg.inbound_phone_numbers",
+			om_db_run(&add_number, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+	om_db_run(&remove_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
+	put_row(out, "omnimsg.messages",
+			om_db_run(&move_messages, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+	put_row(out, "omnimsg.reviews",
+			om_db_run(&move_reviews, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+	copied = 0;
+	for (uint64 i = 0; i <= nowners; i++)
+		copied += copy_requests(number, owners[i], to, audit, now);
+	put_row(out, "omnimsg.opt_out_requests", copied);
+
+	om_audit_add(audit, to, "NUMBER_ASSIGNED", "organization", to, NULL,
+				 om_audit_json("taken_from", psprintf("%d", (int) nowners), NULL));
+	om_audit_write(audit);
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,71 @@
+/*
+ * flag.c
+ *		Addresses that do not belong to the person meant.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "arguments.h"
+#include "audit.h"
+#include "compat.h"
+#include "ingest.h"
+
+OM_SQL_FUNCTION(omnimsg_flag_address);
+
+static OmStatement set_flag = {
+	"INSERT INTO omnimsg.address_flags (organization_id, address, flag, since, note, flagged_by)\n"
+	"VALUES ($1, $2, $3, $4, nullif($5, ''), $6)\n"
+	"ON CONFLICT (organization_id, address) DO UPDATE\n"
+	"   SET flag = EXCLUDED.flag, since = EXCLUDED.since, note = EXCLUDED.note,\n"
+	"       flagged_by = EXCLUDED.flagged_by",
+	6, {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
+};
+
+static OmStatement take_back = {
+	"DELETE FROM omnimsg.address_flags f WHERE f.organization_id = $1 AND f.address = $2",
+	2, {UUIDOID, TEXTOID}, NULL
+};
+
+/*
+ * omnimsg_flag_address(organization_id uuid, address text, flag text, note text, since timestamptz)
+ *
+ * A number that was given to somebody else takes no consent along: 47 CFR 64.1200(m) holds who
+ * asked the Reassigned Numbers Database free of blame, and nobody else.
+ */
+Datum
+omnimsg_flag_address(PG_FUNCTION_ARGS)
+{
+	static const char *const flags[] = {"wrong_number", "reassigned", NULL};
+	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	char	   *address = om_arg_text(fcinfo, 1, "address");
+	char	   *flag = PG_ARGISNULL(2) ? NULL : om_arg_word(fcinfo, 2, "flag", flags);
+	char	   *note = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	TimestampTz since = om_arg_time(fcinfo, 4, "since");
+	TimestampTz now = GetCurrentTimestamp();
+	char	   *role = om_audit_role();
+	OmAudit    *audit;
+
+	if (since > now + OM_MAX_AHEAD * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("since must be a time that has been")));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	address = om_address_for(address, strchr(address, '@') ? "email" : "sms",
+							 om_organization_region(organization_id));
+	if (flag != NULL)
+		om_db_run(&set_flag, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
+				  CStringGetTextDatum(flag), TimestampTzGetDatum(since), CStringGetTextDatum(note),
+				  CStringGetTextDatum(role)});
+	else
+		om_db_run(&take_back, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address)});
+
+	audit = om_audit_begin(now, role);
+	om_audit_add(audit, organization_id, "ADDRESS_FLAGGED", "organization", organization_id, NULL,
+				 om_audit_json("flag", flag ? flag : "none", NULL));
+	om_audit_write(audit);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
