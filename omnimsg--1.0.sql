@@ -139,12 +139,13 @@ CREATE TABLE omnimsg.keywords (
 	language pg_catalog.text NOT NULL DEFAULT 'en' CHECK (language OPERATOR(pg_catalog.~) '^[a-z]{2}$'),
 	PRIMARY KEY (organization_id, key),
 	CONSTRAINT keyword_must_have_a_word CHECK (key OPERATOR(pg_catalog.<>) ''),
+	CONSTRAINT keyword_must_be_in_latin_letters CHECK (pg_catalog.strpos(key, '?') OPERATOR(pg_catalog.=) 0),
 	CONSTRAINT yes_is_no_opt_in CHECK (NOT (label OPERATOR(pg_catalog.=) 'opt_in'
 				AND key OPERATOR(pg_catalog.=) ANY (ARRAY['yes', 'y', 'si', 'oui', 'sim', 'ok'])))
 );
 COMMENT ON TABLE omnimsg.keywords IS 'words of an organization''s own, beside the built-in ones; a message that says one of them and nothing else has its label; none of them makes an opt-out less than that';
 COMMENT ON COLUMN omnimsg.keywords.organization_id IS 'the tenant';
-COMMENT ON COLUMN omnimsg.keywords.keyword IS 'as people would write it';
+COMMENT ON COLUMN omnimsg.keywords.keyword IS 'as people would write it, in Latin letters: those of other scripts are not told apart';
 COMMENT ON COLUMN omnimsg.keywords.key IS 'the form in which it is compared: folded words without politeness around them';
 COMMENT ON COLUMN omnimsg.keywords.label IS '''opt_out'', ''opt_in'' (never a plain yes, which answers any question) or ''help''';
 COMMENT ON COLUMN omnimsg.keywords.language IS 'ISO 639-1 code of the language that is answered in';
@@ -667,7 +668,7 @@ COMMENT ON TABLE omnimsg.audit_logs_default IS 'audit rows of months that have n
 COMMENT ON COLUMN omnimsg.audit_logs.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.audit_logs.id IS 'identifies the row; ordered by time';
 COMMENT ON COLUMN omnimsg.audit_logs.action IS 'what was done: MESSAGE_RECEIVED, OPT_OUT_REQUESTED, AUTO_REPLY_SENT ...';
-COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'' or ''event''';
+COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'', ''review'', ''event'' or ''organization''';
 COMMENT ON COLUMN omnimsg.audit_logs.resource_id IS 'its id';
 COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx'', ''worker'', ''reviewer:'' and who decided, or ''role:'' and the database role that asked for it';
 COMMENT ON COLUMN omnimsg.audit_logs.old_value IS 'what was before';
@@ -853,6 +854,11 @@ CREATE FUNCTION @extschema@.omnimsg_count_segments(body pg_catalog.text, OUT enc
 		OUT units pg_catalog.int4, OUT segments pg_catalog.int4)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.omnimsg_count_segments(pg_catalog.text) IS 'how a text is sent: encoding ''GSM-7'' or ''UCS-2'', its length in septets or UTF-16 units, and how many segments that takes (3GPP TS 23.038: 160 or 70 alone, 153 or 67 each of several)';
+
+CREATE FUNCTION @extschema@.omnimsg_versions(OUT component pg_catalog.text, OUT version pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.omnimsg_versions() IS 'versions of what decides in the library: the lexicon by which texts are read, the number plans by which phones are';
 
 CREATE FUNCTION @extschema@.omnimsg_normalize_phone(raw pg_catalog.text, region pg_catalog.text DEFAULT 'US')
 	RETURNS pg_catalog.text

@@ -36,5 +36,6 @@ SELECT pg_catalog.format('REVOKE ALL ON FUNCTION %1$s FROM PUBLIC; GRANT EXECUTE
 -- what deploy/prometheus/postgres_exporter.yml reads: kinds and states, no addresses
 GRANT USAGE ON SCHEMA omnimsg TO pg_monitor;
 GRANT SELECT (kind, state, settled_at) ON omnimsg.outbox TO pg_monitor;
+GRANT SELECT (decision, due_at) ON omnimsg.reviews TO pg_monitor;
 
 COMMIT;

@@ -29,6 +29,7 @@ OM_SQL_FUNCTION(omnimsg_count_segments);
 OM_SQL_FUNCTION(omnimsg_keyword_key);
 OM_SQL_FUNCTION(omnimsg_check_template);
 OM_SQL_FUNCTION(omnimsg_is_timezone);
+OM_SQL_FUNCTION(omnimsg_versions);
 
 static void
 parse_phone_arguments(FunctionCallInfo fcinfo, OmPhone *phone)
@@ -236,4 +237,25 @@ Datum
 omnimsg_is_timezone(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(om_timezone(text_to_cstring(PG_GETARG_TEXT_PP(0))) != NULL);
+}
+
+/* omnimsg_versions() returns setof (component text, version text) */
+Datum
+omnimsg_versions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *const rows[][2] = {
+		{"lexicon", om_intent_version()},
+		{"phone numbers", om_phone_tables_version()},
+	};
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < (int) lengthof(rows); i++)
+	{
+		Datum		values[2] = {CStringGetTextDatum(rows[i][0]), CStringGetTextDatum(rows[i][1])};
+		bool		nulls[2] = {false, false};
+
+		tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

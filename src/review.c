@@ -150,6 +150,8 @@ om_review_open(OmBatch *batch)
 			pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
 			om_uuid7(id);
+			om_audit_add(batch->audit, &event->owners[o].organization_id, "REVIEW_OPENED", "review", id,
+						 NULL, om_audit_json("rule", event->intent.rule, NULL));
 			om_column_add_uuid(columns[0], &event->owners[o].organization_id);
 			om_column_add_uuid(columns[1], id);
 			om_column_add_uuid(columns[2], &event->message_id);
