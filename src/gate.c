@@ -259,17 +259,21 @@ ask_review(const OmSending *sending, const Facts *facts, TimestampTz at, OmGateA
 			   facts->review_due_at);
 }
 
+/* Those that the server knows: a name that says nothing must not stand for a place, nor displace one */
 static int
 split_zones(char *list, const char **zones, int room)
 {
 	int			count = 0;
 
-	for (char *next = list; next != NULL && count < room;)
+	while (list != NULL && count < room)
 	{
-		zones[count++] = next;
-		next = strchr(next, ZONE_SEPARATOR);
+		char	   *next = strchr(list, ZONE_SEPARATOR);
+
 		if (next != NULL)
 			*next++ = '\0';
+		if (om_timezone(list) != NULL)
+			zones[count++] = list;
+		list = next;
 	}
 	return count;
 }
@@ -298,13 +302,15 @@ plausible_zones(const OmSending *sending, const Facts *facts, const char **zones
 	int			of_number = om_zone_lookup(sending->address, strlen(sending->address), zones,
 										   OM_ZONE_MAX, &source);
 	int			of_accounts = 0;
-	bool		drop = source == OM_ZONE_OF_COUNTRY && facts->timezone != NULL;
+	bool		has_own = facts->timezone != NULL && om_timezone(facts->timezone) != NULL;
+	bool		drop = source == OM_ZONE_OF_COUNTRY && has_own;
 
 	if (source == OM_ZONE_OF_COUNTRY && strncmp(sending->address, "+1", 2) == 0)
 		of_number = 0;
 	if (facts->account_zones != NULL)
-	{
 		of_accounts = split_zones(pstrdup(facts->account_zones), zones + of_number, MAX_ACCOUNT_ZONES);
+	if (of_accounts > 0)
+	{
 		drop = source != OM_ZONE_UNKNOWN;
 		for (int i = 0; i < of_accounts && source == OM_ZONE_OF_AREA; i++)
 			drop = drop && is_among(zones[of_number + i], zones, of_number);
@@ -314,7 +320,7 @@ plausible_zones(const OmSending *sending, const Facts *facts, const char **zones
 		memmove(zones, zones + of_number, sizeof(char *) * of_accounts);
 		of_number = 0;
 	}
-	if (facts->timezone != NULL)
+	if (has_own)
 		zones[of_number + of_accounts++] = facts->timezone;
 	return of_number + of_accounts;
 }

@@ -105,6 +105,9 @@ sub explain
 	my $owner = grep({ /nobody/ } @ways) ? $nobody : $organization;
 	my $body = grep({ $_ eq 'content' } @ways) ? ' ' : 'Your appointment is tomorrow';
 	my @sql = map { $ways{$_}{before} // () } @ways;
+
+	# a short code is nowhere, but the organization is somewhere
+	unshift @sql, "UPDATE omnimsg.organizations SET timezone = 'UTC' WHERE id = ORG" if $address eq $short_code;
 	my $scope = $kind =~ /_/ ? 'all' : 'billing';	# no reply to a keyword is of a category
 	my $opts = $kind eq 'opt_out_confirmation' ? 'opt_out' : 'opt_in';
 	my @ends = map { $ways{$_}{ends} // () } @ways;
