@@ -527,29 +527,107 @@ CREATE TABLE omnimsg.provider_optouts (
 );
 COMMENT ON TABLE omnimsg.provider_optouts IS 'the provider''s own list of opt-outs, as the worker last pulled it';
 COMMENT ON COLUMN omnimsg.provider_optouts.provider_account_id IS 'account whose list it is';
-COMMENT ON COLUMN omnimsg.provider_optouts.our_address IS 'our number that the person texted';
+COMMENT ON COLUMN omnimsg.provider_optouts.our_address IS 'our number that the person texted; empty when the provider does not tell';
 COMMENT ON COLUMN omnimsg.provider_optouts.address IS 'the person''s number';
 COMMENT ON COLUMN omnimsg.provider_optouts.keyword IS 'the word that the provider took for an opt-out';
-COMMENT ON COLUMN omnimsg.provider_optouts.created_at IS 'when, by the provider''s clock';
+COMMENT ON COLUMN omnimsg.provider_optouts.created_at IS 'when, by the provider''s clock; when it was first seen, if the provider tells no time or one that is more than 300 s ahead';
 COMMENT ON COLUMN omnimsg.provider_optouts.seen_at IS 'start of the pull that last saw it';
 
 CREATE TABLE omnimsg.optout_pulls (
 	provider_account_id pg_catalog.uuid PRIMARY KEY REFERENCES omnimsg.provider_accounts (id) ON DELETE CASCADE,
 	started_at pg_catalog.timestamptz NOT NULL,
 	next_page pg_catalog.int4 NOT NULL DEFAULT 1,
+	pass pg_catalog.int4 NOT NULL DEFAULT 1,
+	total pg_catalog.int4,
 	finished_at pg_catalog.timestamptz,
 	completed_at pg_catalog.timestamptz,
 	due_at pg_catalog.timestamptz NOT NULL,
+	failures pg_catalog.int4 NOT NULL DEFAULT 0,
 	last_error pg_catalog.text
 );
 COMMENT ON TABLE omnimsg.optout_pulls IS 'how far the pull of each provider account''s opt-out list has come';
 COMMENT ON COLUMN omnimsg.optout_pulls.provider_account_id IS 'the account';
 COMMENT ON COLUMN omnimsg.optout_pulls.started_at IS 'when this pull began';
 COMMENT ON COLUMN omnimsg.optout_pulls.next_page IS 'page to ask for next; a pull that was interrupted goes on there';
+COMMENT ON COLUMN omnimsg.optout_pulls.pass IS '2 while a list of several pages is read once more, because it changed meanwhile or before anything is removed from the mirror; else 1';
+COMMENT ON COLUMN omnimsg.optout_pulls.total IS 'how many entries the list has, by the first page of this pass; -1 when it changed since';
 COMMENT ON COLUMN omnimsg.optout_pulls.finished_at IS 'when this pull had its last page; NULL while it is under way';
 COMMENT ON COLUMN omnimsg.optout_pulls.completed_at IS 'start of the last pull that was complete';
-COMMENT ON COLUMN omnimsg.optout_pulls.due_at IS 'when the worker asks again';
+COMMENT ON COLUMN omnimsg.optout_pulls.due_at IS 'when the worker asks again, or earlier if omnimsg.optout_pull_interval was made shorter since; -infinity: omnimsg_pull_optouts() asked for it; infinity: when it is asked for';
+COMMENT ON COLUMN omnimsg.optout_pulls.failures IS 'how often in succession the last request went wrong';
 COMMENT ON COLUMN omnimsg.optout_pulls.last_error IS 'what went wrong with the last request; NULL when it went well';
+
+CREATE VIEW omnimsg.consent_drift WITH (security_invoker = true) AS
+	SELECT n.organization_id, 'sms'::pg_catalog.text AS channel, o.address, n.phone_number AS our_address,
+		   o.provider_account_id, coalesce(c.state, 'none') AS ours, 'blocked'::pg_catalog.text AS theirs,
+		   o.created_at AS since, 'provider_only'::pg_catalog.text AS difference,
+		   'The provider refuses messages to this address until the person texts START to our number, whatever is recorded here.'::pg_catalog.text AS meaning
+	  FROM omnimsg.provider_optouts o
+	  JOIN omnimsg.inbound_phone_numbers n ON n.phone_number OPERATOR(pg_catalog.=) o.our_address
+	  LEFT JOIN omnimsg.consents c
+		ON c.organization_id OPERATOR(pg_catalog.=) n.organization_id AND c.channel OPERATOR(pg_catalog.=) 'sms'
+	   AND c.address OPERATOR(pg_catalog.=) o.address AND c.scope OPERATOR(pg_catalog.=) 'all'
+	 WHERE coalesce(c.state, 'none') OPERATOR(pg_catalog.<>) 'opted_out'
+	   AND NOT EXISTS (		-- a START that is younger than the list
+			SELECT 1 FROM omnimsg.opt_out_requests s
+			 WHERE s.organization_id OPERATOR(pg_catalog.=) n.organization_id AND s.channel OPERATOR(pg_catalog.=) 'sms' AND s.address OPERATOR(pg_catalog.=) o.address
+			   AND s.request_type OPERATOR(pg_catalog.=) 'opt_in' AND s.source OPERATOR(pg_catalog.=) ANY (ARRAY['keyword', 'free_text', 'provider'])
+			   AND s.our_address OPERATOR(pg_catalog.=) n.phone_number AND s.occurred_at OPERATOR(pg_catalog.>) o.seen_at)
+	UNION ALL
+	SELECT b.organization_id, 'sms', b.address, b.our_address, b.provider_account_id, b.state, 'not blocked',
+		   b.occurred_at, 'block_gone',
+		   'The provider would take messages to this address again; nothing is sent until the person texts START to our number.'
+	  FROM (SELECT DISTINCT ON (c.organization_id, c.address, n.provider_account_id)
+				   c.organization_id, c.address, q.our_address, n.provider_account_id,
+				   coalesce(c.state, 'none') AS state, q.occurred_at, q.created_at
+			  FROM omnimsg.consents c
+			  JOIN omnimsg.opt_out_requests q
+				ON q.organization_id OPERATOR(pg_catalog.=) c.organization_id AND q.channel OPERATOR(pg_catalog.=) c.channel
+			   AND q.address OPERATOR(pg_catalog.=) c.address AND q.source OPERATOR(pg_catalog.=) 'provider_block'
+			  JOIN omnimsg.inbound_phone_numbers n
+				ON n.organization_id OPERATOR(pg_catalog.=) q.organization_id AND n.phone_number OPERATOR(pg_catalog.=) q.our_address
+			 WHERE c.channel OPERATOR(pg_catalog.=) 'sms' AND c.scope OPERATOR(pg_catalog.=) 'all' AND c.provider_blocked
+			   AND NOT EXISTS (		-- a START that lifted this block, but not one at another account
+					SELECT 1 FROM omnimsg.opt_out_requests s
+					  JOIN omnimsg.inbound_phone_numbers m
+						ON m.organization_id OPERATOR(pg_catalog.=) s.organization_id AND m.phone_number OPERATOR(pg_catalog.=) s.our_address
+					   AND m.provider_account_id OPERATOR(pg_catalog.=) n.provider_account_id
+					 WHERE s.organization_id OPERATOR(pg_catalog.=) q.organization_id AND s.channel OPERATOR(pg_catalog.=) q.channel AND s.address OPERATOR(pg_catalog.=) q.address
+					   AND s.request_type OPERATOR(pg_catalog.=) 'opt_in' AND s.source OPERATOR(pg_catalog.=) ANY (ARRAY['keyword', 'free_text', 'provider'])
+					   AND s.occurred_at OPERATOR(pg_catalog.>) q.occurred_at)
+			 ORDER BY c.organization_id, c.address, n.provider_account_id, q.occurred_at DESC, q.created_at DESC) AS b
+	  JOIN omnimsg.optout_pulls p
+		ON p.provider_account_id OPERATOR(pg_catalog.=) b.provider_account_id
+	   AND p.completed_at OPERATOR(pg_catalog.>) greatest(b.occurred_at, b.created_at)
+	 WHERE NOT EXISTS (
+			SELECT 1 FROM omnimsg.provider_optouts o
+			 WHERE o.provider_account_id OPERATOR(pg_catalog.=) b.provider_account_id AND o.address OPERATOR(pg_catalog.=) b.address)
+	UNION ALL
+	SELECT c.organization_id, 'sms', c.address, q.our_address, n.provider_account_id, c.state, 'not blocked',
+		   c.decided_at, 'ours_only',
+		   'The provider does not know of this opt-out; only omnimsg holds messages back.'
+	  FROM omnimsg.consents c
+	  JOIN omnimsg.opt_out_requests q ON q.organization_id OPERATOR(pg_catalog.=) c.organization_id AND q.id OPERATOR(pg_catalog.=) c.request_id
+	  JOIN omnimsg.inbound_phone_numbers n
+		ON n.organization_id OPERATOR(pg_catalog.=) q.organization_id AND n.phone_number OPERATOR(pg_catalog.=) q.our_address
+	  JOIN omnimsg.optout_pulls p
+		ON p.provider_account_id OPERATOR(pg_catalog.=) n.provider_account_id
+	   AND p.completed_at OPERATOR(pg_catalog.>) greatest(q.occurred_at, q.created_at)
+	 WHERE c.channel OPERATOR(pg_catalog.=) 'sms' AND c.scope OPERATOR(pg_catalog.=) 'all' AND c.state OPERATOR(pg_catalog.=) 'opted_out' AND NOT c.provider_blocked
+	   AND NOT EXISTS (
+			SELECT 1 FROM omnimsg.provider_optouts o
+			 WHERE o.provider_account_id OPERATOR(pg_catalog.=) n.provider_account_id AND o.address OPERATOR(pg_catalog.=) c.address);
+COMMENT ON VIEW omnimsg.consent_drift IS 'addresses of which omnimsg and the provider''s opt-out list, as last pulled, say different things about texts; no row where both hold messages back, whatever either calls it, none where neither does, none for an opt-out that did not come through a number of ours (telephone, web, import), which no provider can know of, and none of a difference that is younger than the last complete pull';
+COMMENT ON COLUMN omnimsg.consent_drift.organization_id IS 'the tenant; each of those that share the number';
+COMMENT ON COLUMN omnimsg.consent_drift.channel IS '''sms'': the provider''s list is about texts';
+COMMENT ON COLUMN omnimsg.consent_drift.address IS 'the person''s number';
+COMMENT ON COLUMN omnimsg.consent_drift.our_address IS 'our number that the opt-out or the block came through';
+COMMENT ON COLUMN omnimsg.consent_drift.provider_account_id IS 'account whose list it is';
+COMMENT ON COLUMN omnimsg.consent_drift.ours IS 'state in omnimsg.consents: ''opted_in'', ''opted_out'' or ''none''';
+COMMENT ON COLUMN omnimsg.consent_drift.theirs IS '''blocked'' when the address is in the list, else ''not blocked''';
+COMMENT ON COLUMN omnimsg.consent_drift.since IS 'when the side that blocks began to';
+COMMENT ON COLUMN omnimsg.consent_drift.difference IS '''provider_only'': they block and we are not opted out; ''block_gone'': we keep a block of theirs that is not in the list any more; ''ours_only'': an opt-out by text that they did not take for one';
+COMMENT ON COLUMN omnimsg.consent_drift.meaning IS 'what that means for messages, as a sentence';
 
 --
 -- What is to be sent
@@ -917,6 +995,12 @@ REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.omnimsg_worker_status() IS 'the dispatcher of this server: pid (NULL when it does not run), what it does, and what it counted since it started';
 
+CREATE FUNCTION @extschema@.omnimsg_pull_optouts() RETURNS pg_catalog.int4
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_pull_optouts() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_pull_optouts() IS 'have the worker pull the opt-out lists of all provider accounts now, whatever omnimsg.optout_pull_interval says; returns how many accounts that are; omnimsg.optout_pulls shows what came of it';
+
 --
 -- Months
 --
@@ -1164,6 +1248,17 @@ AS $$
 		   'Set omnimsg.organizations.timezone to a name of pg_timezone_names; until then it is passed over.'
 	  FROM (SELECT DISTINCT o.timezone FROM omnimsg.organizations o
 			 WHERE NOT omnimsg.is_timezone(o.timezone) LIMIT 10) AS w HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'an opt-out list could not be pulled',
+		   format('provider account "%s", %s: %s', a.name,
+				  coalesce('last pulled completely at ' || p.completed_at::text, 'never pulled completely'),
+				  coalesce(p.last_error, 'no error')),
+		   'Opt-outs whose webhooks were lost are not known here. See omnimsg.optout_pulls.'
+	  FROM omnimsg.provider_accounts a
+	  LEFT JOIN omnimsg.optout_pulls p ON p.provider_account_id = a.id
+	 CROSS JOIN (SELECT coalesce(current_setting('omnimsg.optout_pull_interval', true), '1h')::interval) AS s (every)
+	 WHERE a.secret_name IS NOT NULL AND s.every > '0'
+	   AND coalesce(p.completed_at + s.every + interval '1 day', a.created_at + s.every) < now()
 	UNION ALL
 	SELECT 'warning', 'numbers have no provider account', string_agg(w.masked, ', ' ORDER BY w.masked),
 		   'Set provider_account_id in omnimsg.inbound_phone_numbers; nothing can be sent from them.'

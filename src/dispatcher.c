@@ -41,6 +41,7 @@
 #include "ingest.h"
 #include "outbox.h"
 #include "provider_telnyx_send.h"
+#include "pull.h"
 #include "review.h"
 #include "secret.h"
 #include "shmem.h"
@@ -69,6 +70,7 @@ static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
 static TimestampTz maintain_at = 0;
+static TimestampTz settled_at = 0;	/* from then on the database is no dump that is being restored */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
 void
@@ -86,8 +88,8 @@ om_dispatcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-static void
-begin_transaction(const char *what)
+void
+om_worker_begin(const char *what)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -98,8 +100,8 @@ begin_transaction(const char *what)
 	pgstat_report_activity(STATE_RUNNING, what);
 }
 
-static void
-end_transaction(void)
+void
+om_worker_end(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
@@ -155,14 +157,15 @@ look_for_extension(void)
 	char	   *schema;
 	bool		found;
 
-	begin_transaction("omnimsg: look for the extension");
+	om_worker_begin("omnimsg: look for the extension");
 	schema = extension_schema();
 	found = schema != NULL;
 	if (found && !extension_seen)
 	{
 		ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
 		extension_seen = true;
-		maintain_at = appeared ? GetCurrentTimestamp() + RESTORE_PAUSE_MS * 1000 : 0;
+		settled_at = appeared ? GetCurrentTimestamp() + RESTORE_PAUSE_MS * 1000 : 0;
+		maintain_at = settled_at;
 	}
 	if (found && om_dispatch && GetCurrentTimestamp() >= maintain_at)
 	{
@@ -175,7 +178,7 @@ look_for_extension(void)
 		extension_seen = false;
 	}
 	appeared = !found || appeared;
-	end_transaction();
+	om_worker_end();
 	return found;
 }
 
@@ -341,6 +344,13 @@ send_item(OmItem *item, const char *url)
 	sodium_memzero(secret, sizeof(secret));
 }
 
+/* A page of an opt-out list takes no place from a message */
+static int
+messages_in_flight(void)
+{
+	return om_http_in_flight() - om_pull_in_flight();
+}
+
 /* Milliseconds that a claim lasts: always longer than a request may take */
 static int64
 lease_ms(void)
@@ -355,7 +365,7 @@ lease_ms(void)
 static long
 claim_and_send(void)
 {
-	int			slots = om_max_in_flight - om_http_in_flight() - nfinished;
+	int			slots = om_max_in_flight - messages_in_flight() - nfinished;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = 0;
 	OmShare    *shares;
@@ -370,7 +380,7 @@ claim_and_send(void)
 	if (slots <= 0)
 		return om_poll_interval;
 
-	begin_transaction("omnimsg: claim");
+	om_worker_begin("omnimsg: claim");
 	shares = om_outbox_due(now, &count, &next);
 	if (count > 0)
 	{
@@ -384,18 +394,18 @@ claim_and_send(void)
 		if (divide_slots(shares, count, slots, now) > 0)
 			claimed = om_outbox_claim(shares, count, &token, now, now + lease_ms() * 1000);
 	}
-	end_transaction();
+	om_worker_end();
 
 	if (claimed > 0)
 	{
-		begin_transaction("omnimsg: mark");
+		om_worker_begin("omnimsg: mark");
 		items = om_outbox_mark(&token, GetCurrentTimestamp(), round_context, &nitems);
-		end_transaction();
+		om_worker_end();
 
 		/* Only from here on do they outlive the round */
 		for (int i = 0; i < nitems; i++)
 			MemoryContextSetParent(items[i]->context, item_context);
-		url = om_telnyx_url();
+		url = om_telnyx_url("messages");
 		for (int i = 0; i < nitems; i++)
 			send_item(items[i], url);
 	}
@@ -421,10 +431,13 @@ collect_answers(void)
 	{
 		OmItem	   *item = http->tag;
 		OmTelnyxAnswer answer;
-		MemoryContext before = MemoryContextSwitchTo(item->context);
+		MemoryContext before;
 		int64		retry_after = om_retry_after_ms(http->retry_after, strlen(http->retry_after),
 													time(NULL));
 
+		if (om_pull_is_its_answer(http))
+			continue;
+		before = MemoryContextSwitchTo(item->context);
 		om_telnyx_answer(http, &answer);
 		item->result = answer.class_;
 		item->external_id = answer.message_id;
@@ -486,9 +499,9 @@ record_finished(void)
 		return;
 	count = failing ? 1 : nfinished;
 	failing = true;				/* unless it comes back */
-	begin_transaction("omnimsg: record");
+	om_worker_begin("omnimsg: record");
 	om_outbox_record(finished, count, GetCurrentTimestamp());
-	end_transaction();
+	om_worker_end();
 	failing = false;
 
 	sent_ids = om_column(TEXTOID, count);
@@ -511,9 +524,9 @@ record_finished(void)
 	/* The provider may have told more of them before their ids were known here */
 	if (sent_ids->count > 0)
 	{
-		begin_transaction("omnimsg: apply what waited");
+		om_worker_begin("omnimsg: apply what waited");
 		om_ingest_pending_of(sent_ids);
-		end_transaction();
+		om_worker_end();
 	}
 }
 
@@ -526,9 +539,9 @@ fold_deferred(TimestampTz now)
 {
 	int			left;
 
-	begin_transaction("omnimsg: fold deferred consents");
+	om_worker_begin("omnimsg: fold deferred consents");
 	left = om_consent_fold_deferred(now);
-	end_transaction();
+	om_worker_end();
 	return left > 0 ? DEFERRED_PAUSE_MS : om_poll_interval;
 }
 
@@ -538,22 +551,22 @@ keep_house(TimestampTz now)
 	static TimestampTz looked_at_all = 0;
 	bool		all;
 
-	begin_transaction("omnimsg: recover");
+	om_worker_begin("omnimsg: recover");
 	om_outbox_recover(now);
 	om_outbox_expire(now);
-	end_transaction();
-	begin_transaction("omnimsg: close overdue reviews");
+	om_worker_end();
+	om_worker_begin("omnimsg: close overdue reviews");
 	om_review_expire(now);
-	end_transaction();
-	begin_transaction("omnimsg: repair accounts");
+	om_worker_end();
+	om_worker_begin("omnimsg: repair accounts");
 	om_account_repair(now);
-	end_transaction();
+	om_worker_end();
 
 	/* What a lost round left behind: of the last minutes each time, all of it once an hour */
 	all = now < looked_at_all || now - looked_at_all > USECS_PER_HOUR;
-	begin_transaction("omnimsg: apply what waited");
+	om_worker_begin("omnimsg: apply what waited");
 	om_ingest_pending_since(all ? now - USECS_PER_DAY : now - 10 * USECS_PER_MINUTE);
-	end_transaction();
+	om_worker_end();
 	if (all)
 		looked_at_all = now;
 	forget_full_buckets(now);
@@ -565,17 +578,18 @@ work(TimestampTz *housekept_at, bool woken)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait;
+	long		wait_to_pull;
 
 	/* Answers first: they are the only thing here that could get lost */
 	collect_answers();
 
 	/* A socket that moved is no reason to ask the database; a clock that was set back is one */
-	if (!woken && nfinished == 0 && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
+	if (!woken && nfinished == 0 && !om_pull_has_answer() && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
 		return TimestampDifferenceMilliseconds(now, look_at);
 	look_at = 0;
 	if (!look_for_extension())
 	{
-		om_shmem_worker_state(OM_WORKER_NO_EXTENSION, om_http_in_flight());
+		om_shmem_worker_state(OM_WORKER_NO_EXTENSION, messages_in_flight());
 		return om_poll_interval;
 	}
 	record_finished();
@@ -591,9 +605,11 @@ work(TimestampTz *housekept_at, bool woken)
 
 		wait = Min(wait, wait_to_send);
 	}
+	wait_to_pull = om_pull_work(now, woken, om_dispatch && now >= settled_at, round_context, item_context);
+	wait = Min(wait, wait_to_pull);
 	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
-						  om_http_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
-						  om_http_in_flight());
+						  messages_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
+						  messages_in_flight());
 	wait = nfinished > 0 ? 0 : Min(wait, Min(om_poll_interval, HOUSEKEEPING_MS));
 	look_at = now + wait * 1000;
 	return wait;

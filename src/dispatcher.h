@@ -10,4 +10,11 @@
 /* Tell the postmaster to start it; only while the library is being preloaded */
 extern void om_dispatcher_register(void);
 
+/*
+ * A transaction of the worker with SPI connected; what is what pg_stat_activity shows.  An error
+ * leaves it to the caller of the round to roll back.
+ */
+extern void om_worker_begin(const char *what);
+extern void om_worker_end(void);
+
 #endif							/* OM_DISPATCHER_H */

@@ -39,13 +39,8 @@ break_event(OmEvent *event, const char *reason)
 	event->reason = reason;
 }
 
-/*
- * The canonical form of an address: E.164 where it is a phone number, else as it was
- * written, without blanks around it.  No region is assumed: a provider writes international
- * numbers, and what is none must not be made into one.  NULL for nothing but blanks.
- */
-static char *
-canonical_address(const char *raw, bool *reachable)
+char *
+om_canonical_address(const char *raw, bool *reachable)
 {
 	OmPhone		phone;
 	const char *end;
@@ -100,8 +95,8 @@ check_event(OmEvent *event)
 		break_event(event, "an address is longer than 320 bytes");
 		return;
 	}
-	event->from = canonical_address(event->from, &event->from_reachable);
-	event->to = canonical_address(event->to, &reachable);
+	event->from = om_canonical_address(event->from, &event->from_reachable);
+	event->to = om_canonical_address(event->to, &reachable);
 	for (int i = 0; i < event->nothers; i++)
 	{
 		if (too_long(event->others[i], OM_MAX_ADDRESS))
@@ -109,7 +104,7 @@ check_event(OmEvent *event)
 			break_event(event, "an address is longer than 320 bytes");
 			return;
 		}
-		event->others[i] = canonical_address(event->others[i], &reachable);
+		event->others[i] = om_canonical_address(event->others[i], &reachable);
 	}
 	if (event->kind == OM_EVENT_RECEIVED && event->from == NULL)
 		break_event(event, "no sender");

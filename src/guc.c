@@ -58,6 +58,12 @@ int			om_lease = 30;
 int			om_request_timeout = 10000;
 
 /*
+ * How often the provider's own list of opt-outs is pulled, for what its webhooks did not bring.  With 0
+ * only omnimsg_pull_optouts() asks for it.
+ */
+int			om_optout_pull_interval = 3600;
+
+/*
  * How long bodies of messages and settled outbox items are kept.  Consent, requests and audit
  * are kept longer, whatever this says.
  */
@@ -148,6 +154,10 @@ om_guc_define(void)
 							"How long a request to a provider may take.",
 							NULL, &om_request_timeout, 10000, 100, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.optout_pull_interval",
+							"How often the provider's list of opt-outs is pulled; 0 for only when asked to.",
+							NULL, &om_optout_pull_interval, 3600, 0, 30 * 24 * 3600,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("omnimsg.retention",
 							"How long message bodies and settled outbox items are kept.",
 							NULL, &retention, 90 * 24 * 60, 24 * 60, INT_MAX,

@@ -16,6 +16,7 @@ extern int	om_rate_limit;		/* messages per second and organization */
 extern int	om_poll_interval;	/* ms */
 extern int	om_lease;			/* s */
 extern int	om_request_timeout; /* ms */
+extern int	om_optout_pull_interval;	/* s, 0 for never */
 
 extern void om_guc_define(void);
 

@@ -1,13 +1,13 @@
 /*
  * http.c
- *		Many POSTs at once, from one process, without blocking.
+ *		Many requests at once, from one process, without blocking.
  *
  * libcurl's sockets are in an epoll set of their own, and that set stands beside the
  * process's latch and the death of the postmaster in one WaitEventSet.  So a
  * commit, a signal or a barrier wakes the worker at once, whatever a provider does.
  *
- * Each POST has a connection of its own.  On a kept one that the peer closes without an
- * answer, libcurl would silently send the request again, and a text message would be
+ * Each request has a connection of its own.  On a kept one that the peer closes without an
+ * answer, libcurl would silently send a POST again, and a text message would be
  * sent twice: providers of texts have no idempotency keys (measured with 7.88).
  *
  * Nothing in libcurl's callbacks may throw or use palloc: a longjmp over its frames
@@ -40,6 +40,7 @@ typedef struct Transfer
 	CURL	   *easy;
 	struct curl_slist *headers;
 	size_t		header_bytes;
+	size_t		body_limit;
 	OmHttpAnswer answer;
 } Transfer;
 
@@ -114,7 +115,7 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	size_t		length = size * count;
 	char	   *body;
 
-	if (answer->body_length + length > OM_HTTP_BODY_LIMIT)
+	if (answer->body_length + length > transfer->body_limit)
 		return 0;				/* libcurl ends the transfer */
 	body = realloc(answer->body, answer->body_length + length + 1);
 	if (body == NULL)
@@ -210,7 +211,18 @@ add_authorization(Transfer *transfer, const char *secret)
 	return added;
 }
 
-/* False when an option is refused, which would make the request another than we mean */
+static bool
+set_body(CURL *easy, const char *body)
+{
+	return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(body)) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
+}
+
+/*
+ * A GET without a body.  False when an option is refused, which would make the request another
+ * than we mean.
+ */
 static bool
 set_options(Transfer *transfer, const char *url, const char *body)
 {
@@ -237,9 +249,7 @@ set_options(Transfer *transfer, const char *url, const char *body)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) om_request_timeout) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, "omnimsg/1.0") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(body)) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK &&
+		(body == NULL || set_body(easy, body)) &&
 		curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header) == CURLE_OK &&
@@ -257,8 +267,9 @@ free_transfer(Transfer *transfer)
 	free(transfer);
 }
 
-bool
-om_http_post(void *tag, const char *url, const char *secret, const char *body)
+/* body is NULL for a GET */
+static bool
+start_transfer(void *tag, const char *url, const char *secret, const char *body, size_t body_limit)
 {
 	Transfer   *transfer = calloc(1, sizeof(Transfer));
 	sigset_t	before;
@@ -267,11 +278,12 @@ om_http_post(void *tag, const char *url, const char *secret, const char *body)
 	if (transfer == NULL)
 		return false;
 	transfer->answer.tag = tag;
+	transfer->body_limit = body_limit;
 	block_signals(&before);
 	transfer->easy = curl_easy_init();
 	started = transfer->easy != NULL &&
 		add_authorization(transfer, secret) &&
-		add_header(transfer, "Content-Type: application/json") &&
+		(body == NULL || add_header(transfer, "Content-Type: application/json")) &&
 		add_header(transfer, "Accept: application/json") &&
 		add_header(transfer, "Expect:") &&
 		set_options(transfer, url, body) &&
@@ -282,6 +294,18 @@ om_http_post(void *tag, const char *url, const char *secret, const char *body)
 	else
 		free_transfer(transfer);
 	return started;
+}
+
+bool
+om_http_post(void *tag, const char *url, const char *secret, const char *body)
+{
+	return start_transfer(tag, url, secret, body, OM_HTTP_BODY_LIMIT);
+}
+
+bool
+om_http_get(void *tag, const char *url, const char *secret)
+{
+	return start_transfer(tag, url, secret, NULL, OM_HTTP_LIST_LIMIT);
 }
 
 OmHttpAnswer *

@@ -1,20 +1,22 @@
 /*
  * http.h
- *		Many POSTs at once, from one process, without blocking.
+ *		Many requests at once, from one process, without blocking.
  */
 #ifndef OM_HTTP_H
 #define OM_HTTP_H
 
 #include "postgres.h"
 
+/* Bytes of an answer; a longer one is not read to its end, and is not complete */
 #define OM_HTTP_BODY_LIMIT	65536
+#define OM_HTTP_LIST_LIMIT	1048576
 
-/* A request leaves within this time of om_http_post, or never */
+/* A request leaves within this time of om_http_post or om_http_get, or never */
 #define OM_HTTP_CONNECT_MS	3000
 
 typedef struct OmHttpAnswer
 {
-	void	   *tag;			/* what om_http_post was given */
+	void	   *tag;			/* what om_http_post or om_http_get was given */
 	bool		request_left;	/* at least a byte of the request may have left this host */
 	bool		complete;		/* a whole response was read */
 	int			status;			/* 0 without one */
@@ -32,6 +34,9 @@ extern void om_http_start(void);
  * then nothing was sent.
  */
 extern bool om_http_post(void *tag, const char *url, const char *secret, const char *body);
+
+/* The same for a GET, whose answer may be as long as a list is */
+extern bool om_http_get(void *tag, const char *url, const char *secret);
 
 /* The next that is finished, or NULL; to be freed with om_http_answer_free */
 extern OmHttpAnswer *om_http_finished(void);

@@ -183,8 +183,18 @@ extern bool om_request_is_for(const OmEvent *event, const char *channel);
 /* event.c: a new event of a delivery, at the end of the batch */
 extern OmEvent *om_event_new(OmBatch *batch, OmDelivery *delivery);
 
+/*
+ * event.c: the canonical form of an address: E.164 where it is a phone number (*reachable), else as it
+ * was written, without blanks around it.  No region is assumed: a provider writes international
+ * numbers, and what is none must not be made into one.  NULL for nothing but blanks.
+ */
+extern char *om_canonical_address(const char *raw, bool *reachable);
+
 /* provider_telnyx_event.c: the events of one delivery */
 extern void om_telnyx_read(OmBatch *batch, OmDelivery *delivery);
+
+/* provider_telnyx_event.c: a time as Telnyx writes it; 0 for NULL and for what is none */
+extern TimestampTz om_telnyx_time(const char *text);
 
 /*
  * ingest.c: apply the status events that waited for messages which are there now.  Called

@@ -174,9 +174,8 @@ read_scalar(void *arg, const char *path, int index, const char *value,
 	}
 }
 
-/* Microseconds of the Unix epoch to PostgreSQL's; 0 when there is no such time */
-static TimestampTz
-read_time(const char *text)
+TimestampTz
+om_telnyx_time(const char *text)
 {
 	int64		micros;
 
@@ -311,9 +310,9 @@ read_received(OmEvent *event, Fields *fields)
 	event->media = media_json(fields);
 	event->autoresponse = fields->autoresponse && *fields->autoresponse ? fields->autoresponse : NULL;
 	event->is_texting = fields->type == NULL || strcmp(fields->type, "WHATSAPP") != 0;
-	event->occurred_at = read_time(fields->received_at);
+	event->occurred_at = om_telnyx_time(fields->received_at);
 	if (event->occurred_at == 0)
-		event->occurred_at = read_time(fields->occurred_at);
+		event->occurred_at = om_telnyx_time(fields->occurred_at);
 
 	/* Of several receivers, ours is the one whose copy became this webhook */
 	for (int i = 0; i < fields->nto; i++)
@@ -340,9 +339,9 @@ read_status(OmEvent *event, Fields *fields)
 	event->from = fields->from;
 	event->to = fields->to[0].address;
 	event->provider_status = fields->to[0].status;
-	event->occurred_at = read_time(fields->occurred_at);
+	event->occurred_at = om_telnyx_time(fields->occurred_at);
 	if (event->occurred_at == 0)
-		event->occurred_at = read_time(fields->completed_at);
+		event->occurred_at = om_telnyx_time(fields->completed_at);
 	event->error_code = fields->error_code;
 	if (fields->error_title || fields->error_detail)
 		event->error_text = psprintf("%s%s%s",
@@ -401,6 +400,6 @@ om_telnyx_read(OmBatch *batch, OmDelivery *delivery)
 	else
 	{
 		event->kind = OM_EVENT_OTHER;
-		event->occurred_at = read_time(fields->occurred_at);
+		event->occurred_at = om_telnyx_time(fields->occurred_at);
 	}
 }

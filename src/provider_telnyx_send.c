@@ -21,7 +21,7 @@
 #define MAX_ERROR_TEXT	200
 
 char *
-om_telnyx_url(void)
+om_telnyx_url(const char *resource)
 {
 	int			length = strlen(om_telnyx_api_base);
 
@@ -29,7 +29,7 @@ om_telnyx_url(void)
 		length--;
 	if (length > 3 && strncmp(om_telnyx_api_base + length - 3, "/v2", 3) == 0)
 		length -= 3;
-	return psprintf("%.*s/v2/messages", length, om_telnyx_api_base);
+	return psprintf("%.*s/v2/%s", length, om_telnyx_api_base, resource);
 }
 
 static void

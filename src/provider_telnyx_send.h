@@ -10,8 +10,8 @@
 #include "core/answer.h"
 #include "http.h"
 
-/* Where to POST: omnimsg.telnyx_api_base with /v2/messages behind it */
-extern char *om_telnyx_url(void);
+/* Where a resource is, as "messages": omnimsg.telnyx_api_base with /v2/ and its name behind it */
+extern char *om_telnyx_url(const char *resource);
 
 /* The body of POST /v2/messages; profile may be NULL */
 extern char *om_telnyx_body(const char *from, const char *to, const char *text, const char *profile);
