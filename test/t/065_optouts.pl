@@ -80,7 +80,10 @@ sub drift
 		WHERE channel = 'sms' AND organization_id = '$organization' ORDER BY address");
 }
 
-$node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization'");
+$node->psql(<<SQL);
+UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization';
+INSERT INTO omnimsg.send_limits (organization_id, opens, closes) VALUES ('$organization', '00:00', '24:00');
+SQL
 $node->setting('omnimsg.request_timeout', '1500ms');
 $node->setting('omnimsg.poll_interval', '200ms');
 
@@ -91,10 +94,8 @@ ok($node->poll('SELECT count(*) FROM omnimsg.optout_pulls WHERE completed_at IS 
 is($node->psql("SELECT due_at - finished_at FROM omnimsg.optout_pulls"), '01:00:00', 'and again an hour later');
 is($node->psql('SELECT finding FROM omnimsg_health()'), '', 'and all is well');
 $node->setting('omnimsg.optout_pull_interval', '1s');
-my $times = () = asked();
 ok($node->wait_until(sub { (() = $node->ledger(kind => 'optouts')) >= 3 }), 'a shorter interval counts at once');
 $node->setting('omnimsg.optout_pull_interval', '0');
-ok($node->poll("SELECT due_at FROM omnimsg.optout_pulls", 'infinity') || 1, 'zero ends that') if 0;
 is(pull(), '', 'with the interval 0 a pull can be asked for');
 is($node->psql('SELECT due_at FROM omnimsg.optout_pulls'), 'infinity', 'and none is due after it');
 asked();
@@ -205,11 +206,8 @@ is(mirror(), $all, 'and nothing is lost');
 # ---- the list changes while it is read ----
 
 # What is lifted on the first page moves an entry of the third to the second, which has been read.
-my $moved = $many[98];	# newest first: 3 others and 599 ... 101 before it, see below
-my @order = split /\n/, $node->psql('SELECT address FROM omnimsg.provider_optouts ORDER BY created_at DESC, address');
-
-$moved = $order[500];
-my $lifted = $order[10];
+my @order = split /\n/, $node->psql('SELECT address FROM omnimsg.provider_optouts ORDER BY created_at DESC');
+my ($lifted, $moved) = @order[10, 500];
 
 $node->psql('TRUNCATE omnimsg.provider_optouts');
 $node->behave('ok:on=optouts,times=1 delay:on=optouts,ms=1000,times=1');
@@ -267,9 +265,9 @@ asked();
 $node->setting('omnimsg.optout_pull_interval', '1h');
 $node->behave('500:on=optouts,times=2');
 $node->psql('SELECT omnimsg_pull_optouts()');
-ok($node->poll("SELECT finished_at > (SELECT stats_reset FROM pg_stat_archiver) AND failures = 0 AND due_at > now()
-	FROM omnimsg.optout_pulls", 't'), 'a request that failed is repeated without anybody asking');
-like(asked(), qr/^1 1 1 2 3$/, 'until it succeeds');
+ok($node->poll('SELECT finished_at IS NOT NULL AND failures = 0 AND due_at > now() FROM omnimsg.optout_pulls', 't'),
+	'a request that failed is repeated without anybody asking');
+is(asked(), '1 1 1 2 3', 'until it succeeds');
 $node->setting('omnimsg.optout_pull_interval', '0');
 
 my $secret = $node->dir . '/secrets/simulator';
@@ -339,7 +337,7 @@ $node->queue($made, [$refused, $back]);
 ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE status = 'blocked' AND to_number IN ('$refused', '$back')", 2),
 	'the provider refuses two texts');
 is($node->send(from => $back, to => $did, text => 'START')->{http}, 200, 'one of the two says START');
-my $before = join "\n", grep { !/$quick|$quicker/ } split /\n/, drift();
+my $before = join "\n", grep { !/\Q$quick\E|\Q$quicker\E/ } split /\n/, drift();
 
 is($before, '', 'before the list is pulled nothing is known of it');
 is(pull(), '', 'then');
@@ -360,7 +358,9 @@ my $server = fork // die "fork: $!";
 
 if ($server == 0)
 {
-	# a provider that answers whatever the file says
+	# a provider that answers whatever the file says; it must not clean up after its parent
+	$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+	alarm 300;
 	while (my $peer = $listener->accept)
 	{
 		while (defined(my $line = readline $peer)) { last if $line =~ /\A\r?\n\z/ }
@@ -392,6 +392,7 @@ sub page
 		total_results => scalar(@$entries), %meta } });
 }
 
+$all = mirror();
 my $entry = { from => $did, to => number(60), created_at => '2025-04-28 12:00:38.631252+00:00', keyword => undef };
 
 $node->setting('omnimsg.telnyx_api_base', 'http://127.0.0.1:' . $listener->sockport);
