@@ -117,4 +117,3 @@ SELECT * FROM omnimsg.consent_drift;
 RESET ROLE;
 DROP OWNED BY regress_omnimsg_nobody;
 DROP ROLE regress_omnimsg_nobody;
-SET omnimsg.optout_pull_interval = '1h';

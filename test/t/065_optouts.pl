@@ -80,10 +80,7 @@ sub drift
 		WHERE channel = 'sms' AND organization_id = '$organization' ORDER BY address");
 }
 
-$node->psql(<<SQL);
-UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization';
-INSERT INTO omnimsg.send_limits (organization_id, opens, closes) VALUES ('$organization', '00:00', '24:00');
-SQL
+$node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization'");
 $node->setting('omnimsg.request_timeout', '1500ms');
 $node->setting('omnimsg.poll_interval', '200ms');
 
