@@ -78,16 +78,15 @@ static OmStatement move_reviews = {
 };
 
 /*
- * What the number brings from an organization, oldest first; of nobody's all of it.  What the new one has
- * already was brought before.
+ * What the number brings from an organization, oldest first: the opt-outs that stand, or ($5) all
+ * of it.  What one of those in $4 has already was brought before.
  */
 static OmStatement find_requests = {
 	"SELECT q.channel, q.address, q.our_address_only, q.request_type, q.scope, q.source, q.rule,\n"
 	"       q.matched_text, q.message_id, q.provider, q.dedupe_key, q.occurred_at\n"
 	"  FROM omnimsg.opt_out_requests q\n"
-	" WHERE q.organization_id = $3 AND q.our_address = $1\n"
-	"   AND (q.organization_id = '00000000-0000-0000-0000-000000000000'\n"
-	"        OR q.request_type = 'opt_out' AND NOT EXISTS (\n"
+	" WHERE q.organization_id = $2 AND q.our_address = $1\n"
+	"   AND ($5 OR q.request_type = 'opt_out' AND NOT EXISTS (\n"
 	"             SELECT 1 FROM omnimsg.opt_out_requests i\n"
 	"              WHERE i.organization_id = q.organization_id AND i.channel = q.channel\n"
 	"                AND i.address = q.address AND i.request_type = 'opt_in'\n"
@@ -96,11 +95,11 @@ static OmStatement find_requests = {
 	"                AND i.occurred_at > q.occurred_at))\n"
 	"   AND NOT EXISTS (\n"
 	"         SELECT 1 FROM omnimsg.opt_out_requests h\n"
-	"          WHERE h.organization_id = $2 AND h.channel = q.channel AND h.address = q.address\n"
+	"          WHERE h.organization_id = ANY ($4) AND h.channel = q.channel AND h.address = q.address\n"
 	"            AND h.our_address = q.our_address AND h.request_type = q.request_type\n"
 	"            AND h.scope = q.scope AND h.occurred_at = q.occurred_at)\n"
-	" ORDER BY q.occurred_at, q.id LIMIT $4",
-	4, {TEXTOID, UUIDOID, UUIDOID, INT8OID}, NULL
+	" ORDER BY q.occurred_at, q.id LIMIT $3",
+	5, {TEXTOID, UUIDOID, INT8OID, UUIDARRAYOID, BOOLOID}, NULL
 };
 
 static void
@@ -138,10 +137,13 @@ read_request(uint64 row, const char *number, const pg_uuid_t *to, const char *no
 	return request;
 }
 
-/* Copy what the number brings from an organization; returns how many requests that were */
+/*
+ * Copy what the number brings from an organization, all of it or the opt-outs that stand, but for what one
+ * of known_to has; returns how many requests that were.
+ */
 static int64
-copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, OmAudit *audit,
-			  TimestampTz now)
+copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, OmColumn *known_to,
+			  bool all, OmAudit *audit, TimestampTz now)
 {
 	char	   *note = psprintf("came with the number from organization %s",
 								DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(from))));
@@ -152,8 +154,8 @@ copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, Om
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		rows = om_db_run(&find_requests, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to),
-						 UUIDPGetDatum(from), Int64GetDatum(CHUNK)});
+		rows = om_db_run(&find_requests, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(from),
+						 Int64GetDatum(CHUNK), om_column_array(known_to), BoolGetDatum(all)});
 		for (uint64 row = 0; row < rows; row++)
 			requests[row] = read_request(row, number, to, note);
 		om_consent_record(requests, rows, now, 0);
@@ -193,7 +195,8 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 	OmAudit    *audit;
 	pg_uuid_t **owners;
 	uint64		nowners;
-	int64		copied;
+	OmColumn   *known_to;
+	int64		copied = 0;
 
 	if (memcmp(to, &om_nil_uuid, sizeof(pg_uuid_t)) == 0)
 		ereport(ERROR,
@@ -211,7 +214,6 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 	owners = palloc(sizeof(pg_uuid_t *) * (nowners + 1));
 	for (uint64 i = 0; i < nowners; i++)
 		owners[i] = om_field_uuid(i, 1);
-	owners[nowners] = unconstify(pg_uuid_t *, &om_nil_uuid);
 
 	put_row(out, "omnimsg.inbound_phone_numbers",
 			om_db_run(&add_number, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
@@ -220,9 +222,19 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 			om_db_run(&move_messages, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
 	put_row(out, "omnimsg.reviews",
 			om_db_run(&move_reviews, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
-	copied = 0;
-	for (uint64 i = 0; i <= nowners; i++)
-		copied += copy_requests(number, owners[i], to, audit, now);
+
+	known_to = om_column(UUIDOID, nowners + 1);
+	om_column_add_uuid(known_to, to);
+	for (uint64 i = 0; i < nowners; i++)
+		copied += copy_requests(number, owners[i], to, known_to, false, audit, now);
+
+	/*
+	 * What was said while it was nobody's went to the first that got it, and what became of it since is
+	 * theirs to hand over: a START from then is no START to the next one.
+	 */
+	for (uint64 i = 0; i < nowners; i++)
+		om_column_add_uuid(known_to, owners[i]);
+	copied += copy_requests(number, &om_nil_uuid, to, known_to, nowners == 0, audit, now);
 	put_row(out, "omnimsg.opt_out_requests", copied);
 
 	om_audit_add(audit, to, "NUMBER_ASSIGNED", "organization", to, NULL,
