@@ -310,7 +310,7 @@ lower_email_column(Row *row)
 	}
 }
 
-/* The addresses of the row in columns named so, as an array of text */
+/* The addresses of the row in columns named so, each once, as an array of text */
 static OmColumn *
 addresses_of(Row *row, const char *first, const char *second)
 {
@@ -322,7 +322,10 @@ addresses_of(Row *row, const char *first, const char *second)
 	if (second != NULL)
 	{
 		column = column_of(row->desc, second);
-		if (!row->nulls[column])
+		if (!row->nulls[column] &&
+			(addresses->count == 0 ||
+			 strcmp(TextDatumGetCString(addresses->values[0]),
+					TextDatumGetCString(row->values[column])) != 0))
 			om_column_add(addresses, row->values[column], false);
 	}
 	return addresses;
