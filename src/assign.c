@@ -229,8 +229,9 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 		copied += copy_requests(number, owners[i], to, known_to, false, audit, now);
 
 	/*
-	 * What was said while it was nobody's went to the first that got it, and what became of it since is
-	 * theirs to hand over: a START from then is no START to the next one.
+	 * What was said while it was nobody's went to the first that got it, and a START from then is none to
+	 * the next one.  An opt-out that no owner has, perhaps because the number came to them by another way than
+	 * this function, still comes along: better one too many than one too few.
 	 */
 	for (uint64 i = 0; i < nowners; i++)
 		om_column_add_uuid(known_to, owners[i]);

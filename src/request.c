@@ -21,6 +21,16 @@
 
 OM_SQL_FUNCTION(omnimsg_record_consent);
 
+/* Of messages that the provider refused: those whose block is on record */
+static OmStatement find_blocks = {
+	"SELECT w.n FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, address, message_id, n)\n"
+	" WHERE EXISTS (SELECT 1 FROM omnimsg.opt_out_requests q\n"
+	"                WHERE q.organization_id = w.organization_id AND q.channel = 'sms'\n"
+	"                  AND q.address = w.address AND q.message_id = w.message_id\n"
+	"                  AND q.source = 'provider_block')",
+	3, {UUIDARRAYOID, TEXTARRAYOID, UUIDARRAYOID}, NULL
+};
+
 typedef struct Requests
 {
 	OmRequest **all;
@@ -160,6 +170,44 @@ has_block(const Requests *requests, const OmEvent *event)
 	return false;
 }
 
+/*
+ * The blocks that a batch tells of, each once.  The status of the message does not tell whether its block is
+ * known: one that failed before stays failed.  Its row is locked, so nobody else
+ * is recording the block meanwhile.
+ */
+static void
+add_blocks(Requests *requests, OmBatch *batch)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, batch->nevents);
+	OmColumn   *addresses = om_column(TEXTOID, batch->nevents);
+	OmColumn   *message_ids = om_column(UUIDOID, batch->nevents);
+	OmEvent   **blocked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	int			count = 0;
+	uint64		known;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->outcome != OM_APPLIED || event->kind != OM_EVENT_STATUS || event->status == NULL ||
+			strcmp(event->status, "blocked") != 0 || event->message_peer == NULL)
+			continue;
+		om_column_add_uuid(organization_ids, &event->organization_id);
+		om_column_add_text(addresses, event->message_peer);
+		om_column_add_uuid(message_ids, &event->message_id);
+		blocked[count++] = event;
+	}
+	if (count == 0)
+		return;
+	known = om_db_run(&find_blocks, (Datum[]) {om_column_array(organization_ids),
+					  om_column_array(addresses), om_column_array(message_ids)});
+	for (uint64 row = 0; row < known; row++)
+		blocked[om_field_int(row, 1) - 1] = NULL;
+	for (int i = 0; i < count; i++)
+		if (blocked[i] != NULL && !has_block(requests, blocked[i]))
+			add_block(requests, blocked[i]);
+}
+
 static void
 audit_request(OmBatch *batch, OmEvent *event, OmRequest *request)
 {
@@ -200,12 +248,8 @@ om_consent(OmBatch *batch)
 		if (event->kind == OM_EVENT_RECEIVED &&
 			(event->intent.label == OM_INTENT_OPT_OUT || event->intent.label == OM_INTENT_OPT_IN))
 			add_received(&requests, event);
-		else if (event->kind == OM_EVENT_STATUS && event->status &&
-				 strcmp(event->status, "blocked") == 0 && event->message_peer &&
-				 strcmp(event->message_status, "blocked") != 0 &&
-				 !has_block(&requests, event))
-			add_block(&requests, event);
 	}
+	add_blocks(&requests, batch);
 
 	om_review_open(batch);
 	om_consent_record(requests.all, requests.count, batch->now, PATIENCE_MS);
