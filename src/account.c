@@ -156,10 +156,11 @@ static OmStatement repair_changed = {
 	3, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
-/* What an import said last of an address */
+/* What an import said last of an address; one of a category says nothing of the rest */
 static OmStatement last_import = {
 	"SELECT q.request_type FROM omnimsg.opt_out_requests q\n"
 	" WHERE q.organization_id = $1 AND q.channel = $2 AND q.address = $3 AND q.source = 'import'\n"
+	"   AND q.scope = 'all'\n"
 	" ORDER BY q.occurred_at DESC, q.id DESC LIMIT 1",
 	3, {UUIDOID, TEXTOID, TEXTOID}, NULL
 };
