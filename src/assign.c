@@ -97,7 +97,7 @@ static OmStatement find_requests = {
 	"         SELECT 1 FROM omnimsg.opt_out_requests h\n"
 	"          WHERE h.organization_id = ANY ($4) AND h.channel = q.channel AND h.address = q.address\n"
 	"            AND h.our_address = q.our_address AND h.request_type = q.request_type\n"
-	"            AND h.scope = q.scope AND h.occurred_at = q.occurred_at)\n"
+	"            AND h.scope = q.scope AND h.source = q.source AND h.occurred_at = q.occurred_at)\n"
 	" ORDER BY q.occurred_at, q.id LIMIT $3",
 	5, {TEXTOID, UUIDOID, INT8OID, UUIDARRAYOID, BOOLOID}, NULL
 };
