@@ -85,21 +85,20 @@ static OmStatement insert_requests = {
  * The fold described above, of the scopes that "target" names, by the requests that the
  * condition lets count.  "decided" is the result: a row for each scope that has requests.  The provider's
  * block stands until a START of the person to the same number, or to another number of the same
- * provider account, which is where the provider keeps it.
+ * provider account, which is where the provider keeps it, whichever organization has the number now.
  */
 #define FOLD(target, condition) \
 	"WITH target AS (\n" target "),\n" \
 	"request AS (\n" \
 	"  SELECT t.organization_id, t.channel, t.address, t.scope, q.id, q.occurred_at,\n" \
 	"         q.request_type = 'opt_out' AS stops, q.our_address_only, q.our_address, q.source,\n" \
-	"         coalesce(n.provider_account_id::text, q.our_address) AS profile,\n" \
+	"         coalesce((SELECT min(n.provider_account_id::text) FROM omnimsg.inbound_phone_numbers n\n" \
+	"                    WHERE n.phone_number = q.our_address), q.our_address) AS profile,\n" \
 	"         q.request_type = 'opt_in' AND q.source NOT IN ('import', 'api') AS lifts\n" \
 	"    FROM target t\n" \
 	"    JOIN omnimsg.opt_out_requests q\n" \
 	"      ON q.organization_id = t.organization_id AND q.channel = t.channel\n" \
-	"     AND q.address = t.address AND q.scope IN ('all', t.scope)" condition "\n" \
-	"    LEFT JOIN omnimsg.inbound_phone_numbers n\n" \
-	"      ON n.organization_id = q.organization_id AND n.phone_number = q.our_address),\n" \
+	"     AND q.address = t.address AND q.scope IN ('all', t.scope)" condition "),\n" \
 	"seen AS (\n" \
 	"  SELECT r.*,\n" \
 	"         max(occurred_at) FILTER (WHERE lifts AND NOT our_address_only) OVER everything AS lifted_all,\n" \
