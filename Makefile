@@ -212,6 +212,14 @@ phone-tables: build/npm/$(PHONE_PACKAGE)/package
 phone-oracle: build/npm/$(PHONE_PACKAGE)/package build/oracle/phone_lines
 	build/oracle/phone_lines test/data 1050000 200000 | \
 		node test/oracle/phone-npm.js $< 1000000 100000
+# ---- the model of consent, a client that does random sequences of operations to a server ----
+
+MODEL_OBJS = $(patsubst %.c,build/program/%.o,$(sort $(wildcard test/model/*.c)))
+
+build/model: $(MODEL_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lpq -lpthread
+
+$(MODEL_OBJS): PROGRAM_CPPFLAGS = -I$(shell $(PG_CONFIG) --includedir 2>/dev/null)
 
 # objects are kept, so that the second build is quick
 .SECONDARY:
@@ -226,6 +234,8 @@ clang-check:
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
 	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c)
+	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard test/model/*.c)
 
 # ---- commands ----
 
@@ -247,8 +257,21 @@ stop:
 test:
 	$(TOOL) tools/test
 
+# The long form of test/t/056_model.pl, in an instance of its own; a failed run is left for looking at.
+# Nothing here is about the disk, so nothing waits for it.
+SEQUENCES = 100000
+torture:
+	$(TOOL) tools/packages build run test
+	$(TOOL) tools/instance install .run
+	$(TOOL) make build/model PG_CONFIG='$(PG_CONFIG)'
+	$(TOOL) tools/instance start .run/torture
+	. .run/torture/env && psql -X -q -c 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
+	. .run/torture/env && build/model --sequences $(SEQUENCES) --copies 900 ''
+	$(TOOL) tools/instance remove .run/torture
+
 distclean: remove-instance
 remove-instance:
+	$(TOOL) tools/instance remove .run/torture
 	$(TOOL) tools/instance remove .run/test
 	$(TOOL) tools/instance remove .run
 
@@ -267,10 +290,11 @@ help:
 	@echo 'make phone-tables, make phone-oracle  for maintainers: see doc/phone.md'
 	@echo 'make score       how well texts are understood, by the texts in test/data'
 	@echo 'make bench-intent  how long that takes'
+	@echo 'make torture     100000 random sequences of what changes consent, against a model (SEQUENCES=...)'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
 	unit-tests fuzz-targets oracle-tests bench-phone phone-tables phone-oracle clang-check \
-	score bench-intent intent-words packages run stop test clean distclean \
+	score bench-intent intent-words packages run stop test torture clean distclean \
 	remove-instance help

@@ -301,7 +301,7 @@ check_instants(Session *session, Sequence *s, int count)
 	Instant		instants[MAX_INSTANTS];
 	PGresult   *result;
 
-	if (s->nrequests == 0)
+	if (s->nrequests == 0 || count == 0)
 		return;
 	for (int i = 0; i < count; i++)
 	{
