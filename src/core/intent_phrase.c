@@ -183,7 +183,8 @@ is_negated(const Row *row, size_t head)
 				return false;
 			return true;
 		}
-		if ((row->tokens[i].mask & through) == 0)
+		if ((row->tokens[i].mask & through) == 0 ||
+			om_token_is(&row->tokens[i], "please|pls|plz|so|svp|favor"))
 			return false;
 	}
 	return false;
@@ -304,6 +305,38 @@ is_of_something_else(const Row *row, size_t last)
 	return true;
 }
 
+/*
+ * Is it talk about others, or an order that means something else?  "Tell him to stop
+ * calling", "don't forget to text me", "stop sending this to mom".
+ */
+static bool
+is_chat(const Row *row, size_t first, size_t last)
+{
+	static const char others[] = "he|she|they|hes|shes|theyre|him|her|them|his|their|himself|herself|"
+	"mom|dad|boss|friend|friends|brother|sister|girlfriend|boyfriend|grandma|"
+	"el|ella|elle|elles|ils|ele|ela";
+	size_t		from = first;
+	size_t		to = last + 1;
+	size_t		i;
+
+	while (from > 0 && first - from < 4 && row->tokens[from].before != OM_BREAK_HARD)
+		from--;
+	while (to < row->n && to - last < 4 && row->tokens[to].before == 0)
+		to++;
+	for (i = from; i < to; i++)
+	{
+		if (om_token_is(&row->tokens[i], others))
+			return true;
+		if (i > first && i <= last &&
+			(row->tokens[i].before == OM_BREAK_SOFT ||
+			 om_token_is(&row->tokens[i], "forget|hesitate|worry|think|know|remember|mind|believe|see|find|"
+						 "understand|feel|problem|sure|miss|mean|have|got|let|tell|give|answer|wait|if|when|"
+						 "until|till|unless|because|without|but")))
+			return true;
+	}
+	return false;
+}
+
 /* An instruction that is repeated, not followed: "reply stop to unsubscribe" */
 static bool
 is_instruction(const Row *row, size_t first)
@@ -334,6 +367,7 @@ is_guarded(const Row *row, const OmRule *rule, size_t first, size_t last)
 		((guards & OM_G_OURS) != 0 && is_ours(row, first)) ||
 		((guards & OM_G_LAUGH) != 0 && row->laughing) ||
 		((guards & OM_G_SHORT) != 0 && row->n > 10) ||
+		((guards & OM_G_CHAT) != 0 && is_chat(row, first, last)) ||
 		((guards & OM_G_NAME) != 0 && !is_name(row, last)))
 		return true;
 	if ((guards & OM_G_OTHER) != 0 && last + 1 < row->n && row->tokens[last + 1].before == 0 &&

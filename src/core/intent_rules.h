@@ -40,6 +40,7 @@ typedef struct OmElement
 #define OM_G_CROSS		0x400	/* may go on in the next sentence */
 #define OM_G_OBJECT		0x1000	/* it goes on with another object: "don't email me the bill" */
 #define OM_G_THE		0x2000	/* it is about one message: "don't send the text" */
+#define OM_G_CHAT		0x4000	/* it is about people the sender knows, or what he does himself */
 #define OM_G_OF			0x800	/* "from" or "of" behind it must name messages */
 
 typedef struct OmRule
