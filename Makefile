@@ -96,7 +96,8 @@ intent-words:
 INTENT_OBJS = $(patsubst %,build/program/src/core/%.o,$(basename $(notdir \
 	$(wildcard src/core/intent*.c))) letters utf8)
 SCORE_FILES = test/data/optout_dev.tsv test/data/optout_external.tsv test/data/intent_texts.tsv \
-	test/data/intent_texts_second.tsv test/data/intent_texts_third.tsv
+	test/data/intent_texts_second.tsv test/data/intent_texts_third.tsv \
+	test/data/intent_texts_fourth.tsv
 
 build/score: build/program/tools/score.o $(INTENT_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
@@ -105,7 +106,7 @@ build/bench_intent: build/program/bench/intent.o $(INTENT_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
 
 score: build/score
-	build/score $(SCORE_FILES)
+	build/score $(SCORE_FILES) -p test/data/private_chat.txt
 
 bench-intent: build/bench_intent
 	build/bench_intent $(SCORE_FILES)

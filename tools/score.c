@@ -2,10 +2,11 @@
  * score.c
  *		How well src/core reads what texts ask for: make score.
  *
- * usage: score [-q] FILE...
+ * usage: score [-q] [-p CHAT]... FILE...
  * A line of a file is LABEL<TAB>TEXT, and if known <TAB>CLASS<TAB>LANGUAGE.  In TEXT, \n is
  * a line break, \t a tab, \\ a backslash.  Classes are kw (a bare keyword), kw_deco (a
  * decorated one), free (a sentence), trap (looks like a request and is none) and plain.
+ * CHAT has texts between people, one in a line, of which none is an opt-out.
  * The exit status is 1 when all files together miss a goal; -q leaves out the lines that miss.
  */
 #include <stdbool.h>
@@ -236,10 +237,42 @@ report(const char *name, const Score *score)
 	return met;
 }
 
+/* Read texts of which none asks a company for anything */
+static bool
+read_chat(const char *path, Tally *out, Tally *seen)
+{
+	static char line[MAX_LINE];
+	FILE	   *file = fopen(path, "r");
+	long		number = 0;
+
+	if (file == NULL)
+	{
+		perror(path);
+		return false;
+	}
+	while (fgets(line, sizeof(line), file) != NULL)
+	{
+		OmIntent	found;
+
+		number++;
+		line[strcspn(line, "\n")] = '\0';
+		om_intent_detect(line, strlen(line), &found);
+		count(out, found.label != OM_INTENT_OPT_OUT);
+		count(seen, found.label != OM_INTENT_OPT_OUT && found.label != OM_INTENT_MAYBE_OPT_OUT);
+		if (!quiet && found.label != OM_INTENT_NONE)
+			printf("  %ld: private text read as %s (%s): %s\n", number,
+				   om_intent_label_name(found.label), found.rule, line);
+	}
+	fclose(file);
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
 	static Score total;
+	Tally		chat = {0, 0};
+	Tally		chat_seen = {0, 0};
 	bool		met = true;
 	int			files = 0;
 	int			i;
@@ -253,6 +286,13 @@ main(int argc, char **argv)
 			quiet = true;
 			continue;
 		}
+		if (strcmp(argv[i], "-p") == 0 && i + 1 < argc)
+		{
+			printf("%s\n", argv[++i]);
+			if (!read_chat(argv[i], &chat, &chat_seen))
+				return 2;
+			continue;
+		}
 		memset(&score, 0, sizeof(score));
 		printf("%s\n", argv[i]);
 		if (!read_file(argv[i], &score))
@@ -261,13 +301,19 @@ main(int argc, char **argv)
 		add(&total, &score);
 		files++;
 	}
-	if (files == 0)
+	if (files == 0 && chat.lines == 0)
 	{
-		fprintf(stderr, "usage: %s [-q] FILE...\n", argv[0]);
+		fprintf(stderr, "usage: %s [-q] [-p CHAT]... FILE...\n", argv[0]);
 		return 2;
 	}
 	if (files > 1)
 		met = report("all files", &total);
+	if (chat.lines > 0)
+	{
+		met &= goal("private texts not taken for an opt-out", chat.right, chat.lines, 99.9);
+		printf("  %-52s %5ld of %5ld  %6.2f %%\n", "nor for something that a person should read",
+			   chat_seen.right, chat_seen.lines, percent(chat_seen.right, chat_seen.lines));
+	}
 	printf("lexicon %s: %s\n", om_intent_version(), met ? "all goals met" : "a goal is missed");
 	return met ? 0 : 1;
 }

@@ -426,7 +426,9 @@ detect_joined(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 		letters += size == 1;
 		if (words > 3 && letters != words)
 			return false;
-		known += tokens[i].word != 0 && !tokens[i].typo && size > 2;
+		/* typos that stand in the lexicon are no words either */
+		known += tokens[i].word != 0 && !tokens[i].typo && size > 2 &&
+			((tokens[i].mask & OM_W_STOP) == 0 || (tokens[i].use & OM_U_KEY) != 0);
 	}
 	if (words == 0)
 		return false;

@@ -299,7 +299,7 @@ is_of_something_else(const Row *row, size_t last)
 	for (i = last + 2; i < row->n && i < last + 7 && row->tokens[i].before == 0; i++)
 	{
 		if ((row->tokens[i].mask & (OM_W_MSG | OM_W_LIST | OM_W_YOU | OM_W_CONTACTING)) != 0 ||
-			om_token_is(&row->tokens[i], "this|these|those|all|everything|here|them|it|ahi|aqui|daqui|future|texto"))
+			om_token_is(&row->tokens[i], "this|these|those|all|everything|here|them|it|ahi|aqui|daqui|future|texto|una"))
 			return false;
 	}
 	return true;
@@ -310,11 +310,13 @@ is_of_something_else(const Row *row, size_t last)
  * calling", "don't forget to text me", "stop sending this to mom".
  */
 static bool
-is_chat(const Row *row, size_t first, size_t last)
+is_chat(const Row *row, const OmRule *rule, size_t first, size_t last)
 {
 	static const char others[] = "he|she|they|hes|shes|theyre|him|her|them|his|their|himself|herself|"
 	"mom|dad|boss|friend|friends|brother|sister|girlfriend|boyfriend|grandma|"
 	"el|ella|elle|elles|ils|ele|ela";
+	/* a rule that knows what is asked for needs no more; the net is torn by any of these */
+	bool		net = rule->label != OM_INTENT_OPT_OUT;
 	size_t		from = first;
 	size_t		to = last + 1;
 	size_t		i;
@@ -329,9 +331,15 @@ is_chat(const Row *row, size_t first, size_t last)
 			return true;
 		if (i > first && i <= last &&
 			(row->tokens[i].before == OM_BREAK_SOFT ||
-			 om_token_is(&row->tokens[i], "forget|hesitate|worry|think|know|remember|mind|believe|see|find|"
+			 (net && om_token_is(&row->tokens[i], "forget|hesitate|worry|think|know|remember|mind|believe|see|find|"
 						 "understand|feel|problem|sure|miss|mean|have|got|let|tell|give|answer|wait|if|when|"
-						 "until|till|unless|because|without|but")))
+						 "until|till|unless|because|without|but|received|recibi|recebi|recu|got|llego|"
+						 "chegou|arrived|back|stop|cancel|quit|end|unsubscribe|remove|delete"))))
+			return true;
+		if (!net)
+			continue;
+		if ((i < first && first - i < 3 && om_token_is(&row->tokens[i], "if|did|does")) ||
+			(i > last && om_token_is(&row->tokens[i], "if|yet|driving|drive")))
 			return true;
 	}
 	return false;
@@ -367,7 +375,7 @@ is_guarded(const Row *row, const OmRule *rule, size_t first, size_t last)
 		((guards & OM_G_OURS) != 0 && is_ours(row, first)) ||
 		((guards & OM_G_LAUGH) != 0 && row->laughing) ||
 		((guards & OM_G_SHORT) != 0 && row->n > 10) ||
-		((guards & OM_G_CHAT) != 0 && is_chat(row, first, last)) ||
+		((guards & OM_G_CHAT) != 0 && is_chat(row, rule, first, last)) ||
 		((guards & OM_G_NAME) != 0 && !is_name(row, last)))
 		return true;
 	if ((guards & OM_G_OTHER) != 0 && last + 1 < row->n && row->tokens[last + 1].before == 0 &&
@@ -414,6 +422,13 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 			(row->tokens[i + 1].mask & (OM_W_ME | OM_W_MY)) != 0 && row->tokens[i + 1].before == 0)
 			return true;
 	}
+	/* "no calls please, text is fine" */
+	for (i = last + 1; i + 2 < to; i++)
+	{
+		if ((row->tokens[i].mask & OM_W_TEXTV) != 0 && om_token_is(&row->tokens[i + 1], "is|are|me") &&
+			om_token_is(&row->tokens[i + 2], "fine|ok|okay|better|good|preferred|instead|only"))
+			return true;
+	}
 	for (i = from; i < to; i++)
 	{
 		size_t		j;
@@ -424,7 +439,8 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 		{
 			for (j = i > 2 ? i - 2 : 0; j <= i + 2 && j < row->n; j++)
 			{
-				if ((j < first || j > last) && (row->tokens[j].mask & (OM_W_CONTACT)) != 0)
+				if ((j < first || j > last || om_token_is(&row->tokens[i], "instead")) &&
+					(row->tokens[j].mask & (OM_W_CONTACT | OM_W_SEND)) != 0)
 					return true;
 			}
 		}
@@ -434,11 +450,12 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 			{
 				if (j >= first && j <= last)
 					break;
-				if ((row->tokens[j].mask & OM_W_KEEP) != 0 && !om_token_is(&row->tokens[j - 1], "you"))
-				{
-					if (j > last)
-						return true;
-				}
+				/* "and you keep texting", "and still get texts" complain */
+				if (j > last && (row->tokens[j].mask & OM_W_KEEP) != 0 &&
+					!om_token_is(&row->tokens[j - 1], "you|u") &&
+					!(om_token_is(&row->tokens[j], "still") && j + 1 < row->n &&
+					  om_token_is(&row->tokens[j + 1], "get|getting|receive|receiving|texting|calling|sending")))
+					return true;
 				if ((row->tokens[i].mask & OM_W_BUT) != 0 && j > last &&
 					(row->tokens[j].mask & (OM_W_WANT | OM_W_CONTACT)) != 0)
 					return true;

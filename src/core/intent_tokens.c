@@ -299,8 +299,7 @@ om_tokens_next(OmTokenReader *reader, OmToken *token)
 
 				/* "this #" says number */
 				if (code == '#' && n == 0 &&
-					(reader->pos == reader->len || reader->text[reader->pos] < '0' ||
-					 reader->text[reader->pos] > '9'))
+					(reader->pos == reader->len || strchr(" .,!?;:)\n\r\t", reader->text[reader->pos]) != NULL))
 				{
 					token->start = start;
 					token->end = reader->pos;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Changes whenever the words, the rules or the way they are matched change */
-#define OM_INTENT_WORDS_VERSION "2026-11.1"
+#define OM_INTENT_WORDS_VERSION "2026-11.2"
 
 /* Classes of words, which intent_words.txt explains */
 #define OM_W_BIT(n)		(UINT64_C(1) << (n))
