@@ -235,7 +235,6 @@ clang-check:
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
 	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c)
-	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard test/model/*.c)
 
 # ---- commands ----
