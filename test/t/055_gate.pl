@@ -235,6 +235,21 @@ is(join(' ', sort keys %of), join(' ', sort @gates), 'every gate was in it');
 	is($found->{sent}, "queued queued queued|$found->{ends}[1]", 'the text waits for the day');
 }
 
+# a review holds whatever is known of the person's consent, which may be nothing
+for my $policy ('explicit', 'implied')
+{
+	is($session->query(<<SQL), 'review|hold|2', "a review holds an answer to somebody of whom nothing is known: policy $policy");
+BEGIN;
+UPDATE omnimsg.organizations SET consent_policy = '$policy' WHERE id = '$organization';
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, status, created_at)
+	VALUES ('$organization', omnimsg.uuid7(), 'inbound', 'sms', '$person', '$did', 'received', now());
+@{[$ways{review}{sql} =~ s/\bORG\b/'$organization'/r =~ s/\bADDRESS\b/'$person'/r]};
+SELECT gate, verdict, extract(day FROM not_before - now()) - 3 FROM omnimsg_explain_send('$organization', 'sms', '$person')
+ WHERE verdict <> 'allow' AND gate <> 'quiet_hours';
+ROLLBACK
+SQL
+}
+
 # ---- automatic replies ----
 
 my %heeded = map { $_ => 1 } 'address', 'consent, folding', 'provider_block', 'organization, nobody', 'content';
