@@ -17,7 +17,7 @@
 #include "db.h"
 #include "ingest.h"
 
-/* So much of a wrong word is shown, in whole characters */
+/* So much of a wrong word is shown, in whole characters; none of what may be an address in its place */
 #define MAX_SHOWN	64
 
 const char *const om_channels[] = {"sms", "email", "voice", NULL};
@@ -33,7 +33,8 @@ refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
 	if (PG_ARGISNULL(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be NULL", name)));
+				 errmsg("%s must not be NULL", name),
+				 errhint("Give a value, or leave the argument out where it has a default.")));
 }
 
 pg_uuid_t *
@@ -65,6 +66,7 @@ om_arg_word(FunctionCallInfo fcinfo, int number, const char *name, const char *c
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 strpbrk(word, "0123456789@") ? errmsg("invalid %s", name) :
 			 errmsg("invalid %s: \"%.*s\"", name, pg_mbcliplen(word, strlen(word), MAX_SHOWN), word),
 			 errhint("It is one of %s.", list.data)));
 }
@@ -76,7 +78,8 @@ om_arg_time(FunctionCallInfo fcinfo, int number, const char *name)
 	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(number)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("%s must be a finite time", name)));
+				 errmsg("%s must be a finite time", name),
+				 errhint("Leave it out, and it is now.")));
 	return PG_GETARG_TIMESTAMPTZ(number);
 }
 

@@ -50,7 +50,8 @@ omnimsg_flag_address(PG_FUNCTION_ARGS)
 	if (since > now + OM_MAX_AHEAD * USECS_PER_SEC)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("since must be a time that has been")));
+				 errmsg("since must be a time that has been"),
+				 errhint("Leave it out, and it is now.")));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	address = om_address_for(address, strchr(address, '@') ? "email" : "sms",

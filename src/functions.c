@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -227,7 +228,8 @@ omnimsg_check_template(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("invalid template: %s", om_template_fault_message(fault)),
 				 finding.span_end > finding.span_start ?
-				 errdetail("It is \"%.*s\".", (int) Min(finding.span_end - finding.span_start, 80),
+				 errdetail("It is \"%.*s\".", pg_mbcliplen(VARDATA_ANY(body) + finding.span_start,
+														 finding.span_end - finding.span_start, 80),
 						   VARDATA_ANY(body) + finding.span_start) : 0));
 	PG_RETURN_BOOL(true);
 }
