@@ -525,6 +525,7 @@ CREATE TABLE omnimsg.provider_optouts (
 	seen_at pg_catalog.timestamptz NOT NULL,
 	PRIMARY KEY (provider_account_id, our_address, address)
 );
+CREATE INDEX provider_optouts_address ON omnimsg.provider_optouts (address);
 COMMENT ON TABLE omnimsg.provider_optouts IS 'the provider''s own list of opt-outs, as the worker last pulled it';
 COMMENT ON COLUMN omnimsg.provider_optouts.provider_account_id IS 'account whose list it is';
 COMMENT ON COLUMN omnimsg.provider_optouts.our_address IS 'our number that the person texted; empty when the provider does not tell';

@@ -24,6 +24,10 @@
 #define LOOK_MS		1000		/* between two looks for pulls that are due, however often we are woken */
 #define PAUSE_MS	60000		/* after an error of the database */
 
+/* After so many failures in succession the wait doubles on, from one minute to sixteen */
+#define PATIENT_FAILURES	6
+#define PATIENT_DOUBLINGS	4
+
 static OmOptoutPull *pull = NULL;	/* of which a page was asked for */
 static OmHttpAnswer *answer = NULL; /* that page, not stored yet */
 static TimestampTz look_at = 0; /* until then no pull is due, unless the worker is woken */
@@ -53,7 +57,11 @@ om_pull_in_flight(void)
 static void
 fail_pull(const OmOptoutPull *failed, const char *error, int64 retry_after_ms)
 {
-	int64		retry_ms = Max(om_backoff_ms(failed->failures + 1, randombytes_random()), retry_after_ms);
+	int64		retry_ms = om_backoff_ms(failed->failures + 1, randombytes_random());
+
+	/* A key that is wrong stays so for hours, and nobody waits for the list by the minute */
+	retry_ms <<= Max(Min(failed->failures - PATIENT_FAILURES, PATIENT_DOUBLINGS), 0);
+	retry_ms = Max(retry_ms, retry_after_ms);
 
 	om_worker_begin("omnimsg: record a failed pull");
 	om_optout_fail(failed, error, retry_ms, GetCurrentTimestamp());

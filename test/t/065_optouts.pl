@@ -265,7 +265,24 @@ $node->psql('SELECT omnimsg_pull_optouts()');
 ok($node->poll('SELECT finished_at IS NOT NULL AND failures = 0 AND due_at > now() FROM omnimsg.optout_pulls', 't'),
 	'a request that failed is repeated without anybody asking');
 is(asked(), '1 1 1 2 3', 'until it succeeds');
+
+$node->behave('500:on=optouts,times=1');
+$node->psql('UPDATE omnimsg.optout_pulls SET failures = 20, due_at = now()');
+ok($node->poll("SELECT failures = 21 AND due_at > now() + interval '7 minutes' FROM omnimsg.optout_pulls", 't'),
+	'after many failures the next request is minutes away');
 $node->setting('omnimsg.optout_pull_interval', '0');
+is(pull(), '', 'unless somebody asks for it');
+asked();
+
+$node->setting('omnimsg.dispatch', 'off');
+ok($node->poll('SELECT state FROM omnimsg_worker_status()', 'off'), 'omnimsg.dispatch is off');
+$node->psql('SELECT omnimsg_pull_optouts()');
+is(text(number(6), 'STOP'), 200, 'a STOP wakes the worker');
+is(asked(), '', 'but nothing is asked of the provider');
+$node->setting('omnimsg.dispatch', 'on');
+ok($node->poll($busy, 0), 'until dispatch is on');
+is(asked(), '1 2 3', 'again');
+$all++;
 
 my $secret = $node->dir . '/secrets/simulator';
 
