@@ -141,7 +141,8 @@ CREATE TABLE omnimsg.keywords (
 	CONSTRAINT keyword_must_have_a_word CHECK (key OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT keyword_must_be_in_latin_letters CHECK (pg_catalog.strpos(key, '?') OPERATOR(pg_catalog.=) 0),
 	CONSTRAINT yes_is_no_opt_in CHECK (NOT (label OPERATOR(pg_catalog.=) 'opt_in'
-				AND key OPERATOR(pg_catalog.=) ANY (ARRAY['yes', 'y', 'si', 'oui', 'sim', 'ok'])))
+				AND key OPERATOR(pg_catalog.=) ANY (ARRAY['yes', 'y', 'yep', 'yup', 'yeah', 'yess', 'sure', 'ok', 'okay', 'i agree', 'agree', '1', 'ja', 'da',
+					'si', 'si si', 'claro', 'vale', 'oui', 'sim'])))
 );
 COMMENT ON TABLE omnimsg.keywords IS 'words of an organization''s own, beside the built-in ones; a message that says one of them and nothing else has its label; none of them makes an opt-out less than that';
 COMMENT ON COLUMN omnimsg.keywords.organization_id IS 'the tenant';
@@ -389,6 +390,8 @@ CREATE TABLE omnimsg.opt_out_requests (
 	created_at pg_catalog.timestamptz NOT NULL,
 	PRIMARY KEY (organization_id, id)
 );
+CREATE INDEX opt_out_requests_our_address ON omnimsg.opt_out_requests (organization_id, our_address)
+	WHERE our_address IS NOT NULL;
 CREATE INDEX opt_out_requests_address ON omnimsg.opt_out_requests (organization_id, channel, address);
 COMMENT ON TABLE omnimsg.opt_out_requests IS 'every opt-out and opt-in, kept for ever; omnimsg.consents is computed from it alone';
 COMMENT ON COLUMN omnimsg.opt_out_requests.organization_id IS 'the tenant';
@@ -454,6 +457,7 @@ COMMENT ON COLUMN omnimsg.consent_repairs.scope IS 'scope of the request';
 CREATE TABLE omnimsg.reviews (
 	organization_id pg_catalog.uuid NOT NULL,
 	id pg_catalog.uuid NOT NULL,
+	message_organization_id pg_catalog.uuid NOT NULL,
 	message_id pg_catalog.uuid NOT NULL,
 	channel pg_catalog.text NOT NULL,
 	address pg_catalog.text NOT NULL,
@@ -481,6 +485,7 @@ CREATE INDEX reviews_open_due ON omnimsg.reviews (due_at) WHERE decision IS NULL
 COMMENT ON TABLE omnimsg.reviews IS 'messages that may be an opt-out and wait for a person to decide with omnimsg_review(); while one is open nothing is sent to its address, and past its deadline it counts as an opt-out; kept for ever';
 COMMENT ON COLUMN omnimsg.reviews.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.reviews.id IS 'identifies the review';
+COMMENT ON COLUMN omnimsg.reviews.message_organization_id IS 'organization that stores the message: another one where a number is shared or has changed hands';
 COMMENT ON COLUMN omnimsg.reviews.message_id IS 'the message to read, in omnimsg.messages';
 COMMENT ON COLUMN omnimsg.reviews.channel IS 'channel that it came by';
 COMMENT ON COLUMN omnimsg.reviews.address IS 'who wrote it';
@@ -500,6 +505,7 @@ COMMENT ON COLUMN omnimsg.reviews.created_at IS 'when it was ingested';
 
 CREATE TABLE omnimsg.address_flags (
 	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
 	address pg_catalog.text NOT NULL,
 	flag pg_catalog.text NOT NULL
 		CHECK (flag OPERATOR(pg_catalog.=) ANY (ARRAY['wrong_number', 'reassigned'])),
@@ -510,6 +516,7 @@ CREATE TABLE omnimsg.address_flags (
 );
 COMMENT ON TABLE omnimsg.address_flags IS 'addresses that do not belong to the person meant; set with omnimsg_flag_address(); nothing is sent to them until whoever has them now opts in';
 COMMENT ON COLUMN omnimsg.address_flags.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.address_flags.id IS 'names the flag in the audit trail';
 COMMENT ON COLUMN omnimsg.address_flags.address IS 'the address';
 COMMENT ON COLUMN omnimsg.address_flags.flag IS '''wrong_number'': never was theirs; ''reassigned'': given to somebody else, as the Reassigned Numbers Database of the FCC tells';
 COMMENT ON COLUMN omnimsg.address_flags.since IS 'consent from before this time is not this person''s';
@@ -653,6 +660,7 @@ CREATE TABLE omnimsg.outbox (
 	request_id pg_catalog.uuid,
 	last_error pg_catalog.text,
 	released_by pg_catalog.text,
+	released_at pg_catalog.timestamptz,
 	created_at pg_catalog.timestamptz NOT NULL,
 	settled_at pg_catalog.timestamptz,
 	PRIMARY KEY (organization_id, id)
@@ -683,6 +691,7 @@ COMMENT ON COLUMN omnimsg.outbox.expires_at IS 'never sent after this time';
 COMMENT ON COLUMN omnimsg.outbox.request_id IS 'of a confirmation: the request that it confirms';
 COMMENT ON COLUMN omnimsg.outbox.last_error IS 'what the last attempt met';
 COMMENT ON COLUMN omnimsg.outbox.released_by IS 'who let it go although its person''s message is under review';
+COMMENT ON COLUMN omnimsg.outbox.released_at IS 'when; reviews that were opened later hold it again';
 COMMENT ON COLUMN omnimsg.outbox.created_at IS 'when it was queued; also created_at of its message, which names the partition';
 COMMENT ON COLUMN omnimsg.outbox.settled_at IS 'when it reached a final state';
 
@@ -747,7 +756,7 @@ COMMENT ON TABLE omnimsg.audit_logs_default IS 'audit rows of months that have n
 COMMENT ON COLUMN omnimsg.audit_logs.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.audit_logs.id IS 'identifies the row; ordered by time';
 COMMENT ON COLUMN omnimsg.audit_logs.action IS 'what was done: MESSAGE_RECEIVED, OPT_OUT_REQUESTED, AUTO_REPLY_SENT ...';
-COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'', ''review'', ''event'' or ''organization''';
+COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'', ''review'', ''address_flag'', ''event'' or ''organization''';
 COMMENT ON COLUMN omnimsg.audit_logs.resource_id IS 'its id';
 COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx'', ''worker'', ''reviewer:'' and who decided, or ''role:'' and the database role that asked for it';
 COMMENT ON COLUMN omnimsg.audit_logs.old_value IS 'what was before';
@@ -896,12 +905,12 @@ COMMENT ON FUNCTION @extschema@.omnimsg_flag_address(pg_catalog.uuid, pg_catalog
 	pg_catalog.text, pg_catalog.timestamptz) IS 'say that an address is not, or since a time no longer, that of the person meant: ''wrong_number'' or ''reassigned''; NULL takes it back';
 
 CREATE FUNCTION @extschema@.omnimsg_assign_number(phone_number pg_catalog.text, organization_id pg_catalog.uuid,
-		OUT object pg_catalog.text, OUT rows pg_catalog.int8)
+		share pg_catalog.bool DEFAULT false, OUT object pg_catalog.text, OUT rows pg_catalog.int8)
 	RETURNS SETOF pg_catalog.record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
-REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid) IS 'give a number to an organization, with what it brings: from nobody''s its messages, reviews and requests; from another organization the opt-outs that stand, and nothing that would let the new one write; a row for each kind of thing; safe to repeat';
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid, pg_catalog.bool) IS 'give a number to an organization, with what it brings: from nobody''s its messages, reviews and requests; from another organization the opt-outs that stand and the reviews that are open, and nothing that would let the new one write; share leaves it to the others, too; a row for each kind of thing; safe to repeat; what is said to the number waits until the transaction ends';
 
 CREATE FUNCTION @extschema@.omnimsg_explain_send(organization_id pg_catalog.uuid, channel pg_catalog.text,
 		address pg_catalog.text, body pg_catalog.text DEFAULT NULL,
@@ -1233,6 +1242,21 @@ AS $$
 		   'They are not sent again. Ask the provider what became of them.'
 	  FROM omnimsg.outbox o
 	 WHERE o.state = 'unknown' AND o.settled_at > now() - interval '1 day' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'error', 'numbers have opt-outs that their organization does not know of',
+		   string_agg(w.masked, ', ' ORDER BY w.masked),
+		   'People said STOP to them before they were added, or to another organization that shares them. Run omnimsg_assign_number(number, organization, share => true).'
+	  FROM (SELECT @extschema@.omnimsg_mask_phone(n.phone_number) AS masked
+			  FROM omnimsg.inbound_phone_numbers n
+			 WHERE EXISTS (SELECT 1 FROM omnimsg.opt_out_requests q
+							WHERE q.organization_id = '00000000-0000-0000-0000-000000000000'
+							  AND q.our_address = n.phone_number AND q.request_type = 'opt_out'
+							  AND NOT EXISTS (SELECT 1 FROM omnimsg.opt_out_requests h
+											   WHERE h.organization_id IN (SELECT o.organization_id FROM omnimsg.inbound_phone_numbers o
+																			WHERE o.phone_number = n.phone_number)
+												 AND h.channel = q.channel AND h.address = q.address
+												 AND h.our_address = q.our_address AND h.occurred_at = q.occurred_at))
+			 LIMIT 10) AS w HAVING count(*) > 0
 	UNION ALL
 	SELECT 'error', 'reviews are past their deadline', format('%s, the oldest due at %s', count(*), min(v.due_at)),
 		   'They count as opt-outs. The dispatcher records them when it runs.'

@@ -20,21 +20,12 @@
 #include "consent.h"
 #include "ingest.h"
 
-/* Ingest waits behind us while we wait, and its provider gives it two seconds */
 #define PATIENCE	"1s"
 
 /* Requests are copied so many at a time */
 #define CHUNK		1000
 
 OM_SQL_FUNCTION(omnimsg_assign_number);
-
-/*
- * Against every ingest that is under way: it may have seen that the number is nobody's, and what it
- * records would be handed over by nobody.
- */
-static OmStatement lock_numbers = {
-	"LOCK TABLE omnimsg.inbound_phone_numbers IN ACCESS EXCLUSIVE MODE", 0, {0}, NULL
-};
 
 static OmStatement add_number = {
 	"INSERT INTO omnimsg.inbound_phone_numbers (organization_id, phone_number, provider,\n"
@@ -72,9 +63,22 @@ static OmStatement move_messages = {
 };
 
 static OmStatement move_reviews = {
-	"UPDATE omnimsg.reviews v SET organization_id = $2\n"
+	"UPDATE omnimsg.reviews v SET organization_id = $2, message_organization_id = $2\n"
 	" WHERE v.organization_id = '00000000-0000-0000-0000-000000000000' AND v.our_address = $1",
 	2, {TEXTOID, UUIDOID}, NULL
+};
+
+/* An open review is an opt-out that may stand: whoever has the number asks for itself */
+static OmStatement copy_reviews = {
+	"INSERT INTO omnimsg.reviews (organization_id, id, message_organization_id, message_id, channel, address,\n"
+	"    our_address, rule, matched_text, provider, dedupe_key, occurred_at, due_at, created_at)\n"
+	"SELECT DISTINCT ON (v.message_id) $2, omnimsg.uuid7(), v.message_organization_id, v.message_id, v.channel,\n"
+	"    v.address, v.our_address, v.rule, v.matched_text, v.provider, v.dedupe_key, v.occurred_at, v.due_at, $4\n"
+	"  FROM omnimsg.reviews v\n"
+	" WHERE v.organization_id = ANY ($3) AND v.our_address = $1 AND v.decision IS NULL\n"
+	"   AND NOT EXISTS (SELECT 1 FROM omnimsg.reviews h\n"
+	"                    WHERE h.organization_id = $2 AND h.address = v.address AND h.message_id = v.message_id)",
+	4, {TEXTOID, UUIDOID, UUIDARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
 /*
@@ -83,9 +87,9 @@ static OmStatement move_reviews = {
  */
 static OmStatement find_requests = {
 	"SELECT q.channel, q.address, q.our_address_only, q.request_type, q.scope, q.source, q.rule,\n"
-	"       q.matched_text, q.message_id, q.provider, q.dedupe_key, q.occurred_at\n"
+	"       q.matched_text, q.message_id, q.provider, q.dedupe_key, q.occurred_at, q.id\n"
 	"  FROM omnimsg.opt_out_requests q\n"
-	" WHERE q.organization_id = $2 AND q.our_address = $1\n"
+	" WHERE q.organization_id = $2 AND q.our_address = $1 AND (q.occurred_at, q.id) > ($6, $7)\n"
 	"   AND ($5 OR q.request_type = 'opt_out' AND NOT EXISTS (\n"
 	"             SELECT 1 FROM omnimsg.opt_out_requests i\n"
 	"              WHERE i.organization_id = q.organization_id AND i.channel = q.channel\n"
@@ -99,17 +103,18 @@ static OmStatement find_requests = {
 	"            AND h.our_address = q.our_address AND h.request_type = q.request_type\n"
 	"            AND h.scope = q.scope AND h.source = q.source AND h.occurred_at = q.occurred_at)\n"
 	" ORDER BY q.occurred_at, q.id LIMIT $3",
-	5, {TEXTOID, UUIDOID, INT8OID, UUIDARRAYOID, BOOLOID}, NULL
+	7, {TEXTOID, UUIDOID, INT8OID, UUIDARRAYOID, BOOLOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
+/* Ingest of this number waits behind us while we wait, and its provider gives it two seconds */
 static void
-lock_all_numbers(void)
+lock_number(const char *number)
 {
 	int			level = NewGUCNestLevel();
 
 	(void) set_config_option("lock_timeout", PATIENCE, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	om_db_run(&lock_numbers, NULL);
+	om_number_lock(number);
 	AtEOXact_GUC(true, level);
 }
 
@@ -148,6 +153,8 @@ copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, Om
 	char	   *note = psprintf("came with the number from organization %s",
 								DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(from))));
 	OmRequest **requests = palloc(sizeof(OmRequest *) * CHUNK);
+	TimestampTz last_at = DT_NOBEGIN;
+	pg_uuid_t	last_id = om_nil_uuid;
 	int64		copied = 0;
 	uint64		rows;
 
@@ -155,9 +162,15 @@ copy_requests(const char *number, const pg_uuid_t *from, const pg_uuid_t *to, Om
 	{
 		CHECK_FOR_INTERRUPTS();
 		rows = om_db_run(&find_requests, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(from),
-						 Int64GetDatum(CHUNK), om_column_array(known_to), BoolGetDatum(all)});
+						 Int64GetDatum(CHUNK), om_column_array(known_to), BoolGetDatum(all),
+						 TimestampTzGetDatum(last_at), UUIDPGetDatum(&last_id)});
 		for (uint64 row = 0; row < rows; row++)
 			requests[row] = read_request(row, number, to, note);
+		if (rows > 0)
+		{
+			last_at = requests[rows - 1]->occurred_at;
+			last_id = *om_field_uuid(rows - 1, 13);
+		}
 		om_consent_record(requests, rows, now, 0);
 		for (uint64 row = 0; row < rows; row++)
 			om_audit_add(audit, to, "CONSENT_RECORDED", "opt_out_request", &requests[row]->id, NULL,
@@ -180,10 +193,11 @@ put_row(ReturnSetInfo *out, const char *object, int64 rows)
 }
 
 /*
- * omnimsg_assign_number(phone_number text, organization_id uuid) returns setof (object, rows)
+ * omnimsg_assign_number(phone_number text, organization_id uuid, share boolean)
+ *		returns setof (object, rows)
  *
- * For a number that several organizations are to share, add a row to omnimsg.inbound_phone_numbers
- * instead: this takes it from all others.
+ * Takes the number from all others, unless it is to be shared with them.  While the transaction is
+ * open, what is said to this number waits.
  */
 Datum
 omnimsg_assign_number(PG_FUNCTION_ARGS)
@@ -196,6 +210,8 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 	pg_uuid_t **owners;
 	uint64		nowners;
 	OmColumn   *known_to;
+	OmColumn   *former;
+	bool		share = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	int64		copied = 0;
 
 	if (memcmp(to, &om_nil_uuid, sizeof(pg_uuid_t)) == 0)
@@ -209,7 +225,7 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 	number = om_address_for(number, "sms", om_organization_region(to));
 	audit = om_audit_begin(now, om_audit_role());
 
-	lock_all_numbers();
+	lock_number(number);
 	nowners = om_db_run(&find_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
 	owners = palloc(sizeof(pg_uuid_t *) * (nowners + 1));
 	for (uint64 i = 0; i < nowners; i++)
@@ -217,11 +233,17 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 
 	put_row(out, "omnimsg.inbound_phone_numbers",
 			om_db_run(&add_number, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
-	om_db_run(&remove_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
+	if (!share)
+		om_db_run(&remove_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
 	put_row(out, "omnimsg.messages",
 			om_db_run(&move_messages, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+	former = om_column(UUIDOID, nowners);
+	for (uint64 i = 0; i < nowners; i++)
+		om_column_add_uuid(former, owners[i]);
 	put_row(out, "omnimsg.reviews",
-			om_db_run(&move_reviews, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+			om_db_run(&move_reviews, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}) +
+			om_db_run(&copy_reviews, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to),
+					  om_column_array(former), TimestampTzGetDatum(now)}));
 
 	known_to = om_column(UUIDOID, nowners + 1);
 	om_column_add_uuid(known_to, to);

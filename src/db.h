@@ -23,6 +23,7 @@ typedef struct OmStatement
 	int			nargs;
 	Oid			types[OM_MAX_ARGS]; /* array types for columns */
 	SPIPlanPtr	plan;
+	bool		generic;		/* planned once, not for the values: planning costs more than it could save */
 } OmStatement;
 
 typedef struct OmColumn

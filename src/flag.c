@@ -19,12 +19,13 @@ static OmStatement set_flag = {
 	"VALUES ($1, $2, $3, $4, nullif($5, ''), $6)\n"
 	"ON CONFLICT (organization_id, address) DO UPDATE\n"
 	"   SET flag = EXCLUDED.flag, since = EXCLUDED.since, note = EXCLUDED.note,\n"
-	"       flagged_by = EXCLUDED.flagged_by",
+	"       flagged_by = EXCLUDED.flagged_by\n"
+	"RETURNING id",
 	6, {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
 };
 
 static OmStatement take_back = {
-	"DELETE FROM omnimsg.address_flags f WHERE f.organization_id = $1 AND f.address = $2",
+	"DELETE FROM omnimsg.address_flags f WHERE f.organization_id = $1 AND f.address = $2 RETURNING f.id",
 	2, {UUIDOID, TEXTOID}, NULL
 };
 
@@ -46,6 +47,7 @@ omnimsg_flag_address(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	char	   *role = om_audit_role();
 	OmAudit    *audit;
+	uint64		changed;
 
 	if (since > now + OM_MAX_AHEAD * USECS_PER_SEC)
 		ereport(ERROR,
@@ -57,15 +59,17 @@ omnimsg_flag_address(PG_FUNCTION_ARGS)
 	address = om_address_for(address, strchr(address, '@') ? "email" : "sms",
 							 om_organization_region(organization_id));
 	if (flag != NULL)
-		om_db_run(&set_flag, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
+		changed = om_db_run(&set_flag, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
 				  CStringGetTextDatum(flag), TimestampTzGetDatum(since), CStringGetTextDatum(note),
 				  CStringGetTextDatum(role)});
 	else
-		om_db_run(&take_back, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address)});
+		changed = om_db_run(&take_back, (Datum[]) {UUIDPGetDatum(organization_id),
+							CStringGetTextDatum(address)});
 
 	audit = om_audit_begin(now, role);
-	om_audit_add(audit, organization_id, "ADDRESS_FLAGGED", "organization", organization_id, NULL,
-				 om_audit_json("flag", flag ? flag : "none", NULL));
+	if (changed > 0)
+		om_audit_add(audit, organization_id, "ADDRESS_FLAGGED", "address_flag", om_field_uuid(0, 1), NULL,
+					 om_audit_json("flag", flag ? flag : "none", NULL));
 	om_audit_write(audit);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -27,6 +27,10 @@
 /* How soon an address is looked at again whose consent is being folded */
 #define FOLDING_USECS	USECS_PER_SEC
 
+/* How soon a sending is looked at again that waits for somebody: a review may end at any time */
+#define REVIEWED_USECS	(5 * USECS_PER_MINUTE)
+#define PASSING_USECS	USECS_PER_MINUTE
+
 #define ZONE_SEPARATOR	'\x1f'
 #define MAX_ACCOUNT_ZONES	32
 
@@ -39,23 +43,34 @@
  * The last message that counts against a limit of N is the Nth newest: when that one is over, there is room again.
  * Three marketing messages a day are what the strictest states allow (Fla. Stat.
  * 501.616(6)).  The message itself is not counted, nor are those queued after it, or two
- * that wait would each keep the other from being sent.  A limit of nothing at all is no offset: the
+ * that wait would each keep the other from being sent; those before it are about to be sent, however
+ * long they have waited.  A limit of nothing at all is no offset: the
  * planner may run this before it looks at the condition of the join.
  */
 #define SENT_WITHIN(span, cap) \
-	"SELECT coalesce(m.sent_at, m.created_at) AS reached FROM omnimsg.messages m\n" \
+	"SELECT s.at AS reached FROM omnimsg.messages m\n" \
+	" CROSS JOIN LATERAL (\n" \
+	"   SELECT CASE WHEN m.status IN ('queued', 'sending') AND m.created_at <= $8 THEN $8\n" \
+	"               ELSE coalesce(m.sent_at, m.created_at) END AS at) AS s\n" \
 	" WHERE m.organization_id = w.organization_id AND m.peer_address = w.address\n" \
 	"   AND m.created_at > $8 - interval '30 days'\n" \
 	"   AND m.channel = w.channel AND m.direction = 'outbound' AND m.in_reply_to IS NULL\n" \
 	"   AND m.id IS DISTINCT FROM w.message_id\n" \
 	"   AND (m.status IN ('sending', 'sent', 'delivered', 'unknown')\n" \
 	"        OR m.status = 'queued' AND (w.message_id IS NULL OR m.id < w.message_id))\n" \
-	"   AND coalesce(m.sent_at, m.created_at) > $8 - interval '" span "'\n" \
+	"   AND s.at > $8 - interval '" span "' AND s.at <= $8\n" \
 	" ORDER BY 1 DESC OFFSET greatest(c." cap ", 1) - 1 LIMIT 1"
+
+/* An opt-in of the person's own since a time; an import or a program tells of none */
+#define OPT_IN_SINCE(time) \
+	"SELECT 1 FROM omnimsg.opt_out_requests x\n" \
+	" WHERE x.organization_id = w.organization_id AND x.channel = w.channel AND x.address = w.address\n" \
+	"   AND x.scope IN ('all', w.scope) AND x.request_type = 'opt_in'\n" \
+	"   AND x.source NOT IN ('import', 'api') AND x.occurred_at > " time "\n"
 
 static OmStatement find_facts = {
 	"SELECT w.n, g.paused, g.consent_policy = 'explicit', g.timezone, d.state, d.decided_at,\n"
-	"       q.scope <> 'all', a.state = 'opted_out', q.source IN ('import', 'api'), coalesce(a.provider_blocked, false),\n"
+	"       q.scope <> 'all', a.state = 'opted_out', coalesce(a.provider_blocked, false),\n"
 	"       EXISTS (SELECT 1 FROM omnimsg.consent_repairs r\n"
 	"                WHERE r.organization_id = w.organization_id AND r.address = w.address),\n"
 	"       NOT w.automatic AND EXISTS (\n"
@@ -67,21 +82,23 @@ static OmStatement find_facts = {
 	"         SELECT 1 FROM omnimsg.opt_out_requests x\n"
 	"          WHERE x.organization_id = w.organization_id AND x.channel = w.channel\n"
 	"            AND x.address = w.address AND x.scope IN ('all', w.scope)\n"
+	"            AND (f.since IS NULL OR x.occurred_at > f.since)\n"
 	"            AND (x.request_type = 'opt_in' AND x.source NOT IN ('keyword', 'free_text', 'provider')\n"
 	"                 OR x.request_type = 'opt_out' AND x.occurred_at < d.decided_at)),\n"
 	"       (SELECT min(v.due_at) FROM omnimsg.reviews v\n"
 	"         WHERE NOT w.automatic AND v.organization_id = w.organization_id AND v.address = w.address\n"
 	"           AND v.decision IS NULL\n"
-	"           AND (d.state = 'opted_in' AND d.decided_at > v.occurred_at\n"
-	"                AND q.source NOT IN ('import', 'api')) IS NOT TRUE),\n"
-	"       f.flag, f.since,\n"
+	"           AND (w.released_at IS NULL OR v.created_at > w.released_at OR v.due_at <= $8)\n"
+	"           AND NOT EXISTS (" OPT_IN_SINCE("v.occurred_at")
+	"                             AND (NOT x.our_address_only OR x.our_address = v.our_address))),\n"
+	"       f.flag, EXISTS (" OPT_IN_SINCE("f.since") "),\n"
 	"       extract(epoch FROM l.opens)::bigint, extract(epoch FROM l.closes)::bigint,\n"
 	"       c.per_day::bigint, c.per_week::bigint, day.reached, week.reached,\n"
 	"       (SELECT string_agg(DISTINCT t.timezone, E'\\x1f') FROM omnimsg.collection_accounts t\n"
 	"         WHERE NOT w.automatic AND t.organization_id = w.organization_id AND t.timezone IS NOT NULL\n"
 	"           AND (t.primary_phone = w.address OR t.secondary_phone = w.address OR t.email = w.address))\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $9) WITH ORDINALITY\n"
-	"    AS u(organization_id, channel, address, kind, scope, region, message_id, code_digits, n)\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $9, $10) WITH ORDINALITY\n"
+	"    AS u(organization_id, channel, address, kind, scope, region, message_id, code_digits, released_at, n)\n"
 	" CROSS JOIN LATERAL (\n"
 	"    SELECT u.*, u.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply') AS automatic) AS w\n"
 	"  JOIN omnimsg.organizations g ON g.id = w.organization_id\n"
@@ -115,8 +132,8 @@ static OmStatement find_facts = {
 	"    SELECT coalesce(l.per_day, CASE WHEN w.kind = 'marketing' THEN 3 END) AS per_day, l.per_week) AS c\n"
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("24 hours", "per_day") ") AS day ON c.per_day > 0\n"
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("7 days", "per_week") ") AS week ON c.per_week > 0",
-	9, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID}, NULL
+	10, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID}, NULL, true
 };
 
 /* What find_facts knows of a sending, and what src/core knows of its address */
@@ -130,14 +147,13 @@ typedef struct Facts
 	TimestampTz decided_at;
 	bool		by_category;	/* a request of the category decides, not one of "all" */
 	bool		out_of_all;		/* an opt-out of "all" stands as well */
-	bool		by_import;		/* the request that decides is an import or comes from a program */
 	bool		provider_blocked;
 	bool		folding;		/* requests are recorded that the state does not hold yet */
 	bool		answers;		/* the person wrote within 24 hours */
 	bool		only_restarted; /* all there is to opt in is a START, of somebody never opted out */
 	TimestampTz review_due_at;	/* 0 when none is open */
 	char	   *flag;			/* or NULL */
-	TimestampTz flag_since;
+	bool		reclaimed;		/* whoever has the address now has opted in since it was flagged */
 	int			opens;			/* seconds of the day */
 	int			closes;
 	int			per_day;		/* -1 for no limit */
@@ -248,12 +264,12 @@ ask_provider_block(const OmSending *sending, const Facts *facts, TimestampTz at,
 static void
 ask_review(const OmSending *sending, const Facts *facts, TimestampTz at, OmGateAnswer *result)
 {
-	if (om_kind_is_automatic(sending->kind) || facts->review_due_at == 0)
+	if (om_kind_is_automatic(sending->kind))
 		return;
-	if (facts->review_due_at <= at)
+	if (facts->review_due_at == 0)
+		answer(result, OM_ALLOW, sending->released_at ? "released by a reviewer" : NULL, 0);
+	else if (facts->review_due_at <= at)
 		answer(result, OM_BLOCK, "opted out: a review is past its deadline", 0);
-	else if (sending->released)
-		answer(result, OM_ALLOW, "released by a reviewer", 0);
 	else
 		answer(result, OM_HOLD, "a message of theirs that may be an opt-out is under review",
 			   facts->review_due_at);
@@ -377,7 +393,7 @@ ask_number(const OmSending *sending, const Facts *facts, TimestampTz at, OmGateA
 {
 	if (om_kind_is_automatic(sending->kind) || facts->flag == NULL)
 		return;
-	if (is_opted_in(facts) && !facts->by_import && facts->decided_at > facts->flag_since)
+	if (is_opted_in(facts) && facts->reclaimed)
 		answer(result, OM_ALLOW, "opted in since it was flagged", 0);
 	else if (strcmp(facts->flag, "wrong_number") == 0)
 		answer(result, OM_BLOCK, "wrong number", 0);
@@ -467,35 +483,36 @@ read_facts(uint64 row, Facts *facts)
 	facts->decided_at = om_field_time(row, 6, &isnull);
 	facts->by_category = om_field_bool(row, 7);
 	facts->out_of_all = om_field_bool(row, 8);
-	facts->by_import = om_field_bool(row, 9);
-	facts->provider_blocked = om_field_bool(row, 10);
-	facts->folding = om_field_bool(row, 11);
-	facts->answers = om_field_bool(row, 12);
-	facts->only_restarted = om_field_bool(row, 13);
-	facts->review_due_at = om_field_time(row, 14, &isnull);
-	facts->flag = om_field_text(row, 15);
-	facts->flag_since = om_field_time(row, 16, &isnull);
-	facts->opens = om_field_int_or(row, 17, DEFAULT_OPENS);
-	facts->closes = om_field_int_or(row, 18, DEFAULT_CLOSES);
-	facts->per_day = om_field_int_or(row, 19, -1);
-	facts->per_week = om_field_int_or(row, 20, -1);
-	facts->day_reached = om_field_time(row, 21, &isnull);
-	facts->week_reached = om_field_time(row, 22, &isnull);
-	facts->account_zones = om_field_text(row, 23);
+	facts->provider_blocked = om_field_bool(row, 9);
+	facts->folding = om_field_bool(row, 10);
+	facts->answers = om_field_bool(row, 11);
+	facts->only_restarted = om_field_bool(row, 12);
+	facts->review_due_at = om_field_time(row, 13, &isnull);
+	facts->flag = om_field_text(row, 14);
+	facts->reclaimed = om_field_bool(row, 15);
+	facts->opens = om_field_int_or(row, 16, DEFAULT_OPENS);
+	facts->closes = om_field_int_or(row, 17, DEFAULT_CLOSES);
+	facts->per_day = om_field_int_or(row, 18, -1);
+	facts->per_week = om_field_int_or(row, 19, -1);
+	facts->day_reached = om_field_time(row, 20, &isnull);
+	facts->week_reached = om_field_time(row, 21, &isnull);
+	facts->account_zones = om_field_text(row, 22);
 }
 
 void
 om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 {
-	static const Oid types[8] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, INT4OID};
-	OmColumn   *columns[8];
+	static const Oid types[9] = {
+		UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, INT4OID, TIMESTAMPTZOID
+	};
+	OmColumn   *columns[9];
 	OmPhone    *phones = palloc(sizeof(OmPhone) * Max(count, 1));
-	Datum		values[9];
+	Datum		values[10];
 	uint64		rows;
 
 	if (count == 0)
 		return;
-	for (int c = 0; c < 8; c++)
+	for (int c = 0; c < 9; c++)
 		columns[c] = om_column(types[c], count);
 	for (int i = 0; i < count; i++)
 	{
@@ -510,11 +527,15 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 		om_column_add_text(columns[5], phones[i].region);
 		om_column_add_uuid(columns[6], sending->message_id);
 		om_column_add_int(columns[7], phones[i].country_code > 99 ? 3 : phones[i].country_code > 9 ? 2 : 1);
+		om_column_add_time(columns[8], sending->released_at);
+		for (int gate = 0; gate < OM_GATES; gate++)
+			answer(&sendings[i]->answers[gate], OM_BLOCK, "the organization does not exist", 0);
 	}
 	for (int c = 0; c < 7; c++)
 		values[c] = om_column_array(columns[c]);
 	values[7] = TimestampTzGetDatum(at);
 	values[8] = om_column_array(columns[7]);
+	values[9] = om_column_array(columns[8]);
 
 	rows = om_db_run(&find_facts, values);
 	for (uint64 row = 0; row < rows; row++)
@@ -528,6 +549,16 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 		for (int gate = 0; gate < OM_GATES; gate++)
 			gates[gate].ask(sendings[n], &facts, at, &sendings[n]->answers[gate]);
 	}
+}
+
+TimestampTz
+om_gate_ask_again(OmGate gate, const OmGateAnswer *answer, TimestampTz now)
+{
+	TimestampTz soon = now + (gate == OM_GATE_REVIEW ? REVIEWED_USECS : PASSING_USECS);
+
+	if (answer->not_before == 0)
+		return soon;
+	return gate == OM_GATE_REVIEW ? Min(answer->not_before, soon) : answer->not_before;
 }
 
 const OmGateAnswer *

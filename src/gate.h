@@ -52,7 +52,7 @@ typedef struct OmSending
 	const char *scope;
 	const char *body;			/* or NULL: not asked about */
 	const pg_uuid_t *message_id;	/* of one that is queued already, else NULL */
-	bool		released;		/* a reviewer let it go */
+	TimestampTz released_at;	/* when a reviewer let it go, for the reviews until then; 0 when none did */
 
 	OmGateAnswer	answers[OM_GATES];
 } OmSending;
@@ -65,6 +65,9 @@ extern void om_gates_ask(OmSending **sendings, int count, TimestampTz at);
  * *gate tells which it is.
  */
 extern const OmGateAnswer *om_gates_decision(const OmSending *sending, OmGate *gate);
+
+/* When to ask again about what a gate holds, or blocks and om_gate_passes() */
+extern TimestampTz om_gate_ask_again(OmGate gate, const OmGateAnswer *answer, TimestampTz now);
 
 /*
  * Whether a block of the gate ends by itself or by an operator's hand, so that an item which is

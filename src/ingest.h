@@ -126,11 +126,13 @@ typedef struct OmEvent
 	OmOwner    *owners;			/* all that share the number, the storing one first */
 	int			nowners;
 	char	   *reply_mode;		/* of the storing one; NULL for 'unassigned' */
+	bool		for_first_owner;	/* an opt-in by the storing one's own keyword: nobody else's */
 
 	/* Messages: of a received one ours to be; of a status the one that moves */
 	bool		has_message;
 	pg_uuid_t	message_id;
 	TimestampTz message_created_at; /* of a status */
+	TimestampTz message_left_at;	/* of a status: when it was sent, as far as that is known */
 	char	   *message_status; /* of a status: before */
 	char	   *message_peer;	/* of a status: who the message went to */
 	char	   *message_ours;	/* of a status: the number it went from */
@@ -167,6 +169,12 @@ extern void om_message_store(OmBatch *batch);
 extern void om_consent(OmBatch *batch);
 extern void om_account_contacted(OmBatch *batch);
 extern void om_reply(OmBatch *batch);
+
+/*
+ * route.c: keep ingest from looking up who owns one of our numbers, until the transaction ends.  Waits for
+ * the ingests that have done so.
+ */
+extern void om_number_lock(const char *number);
 
 /* link.c: the account of one address by the same rule, and its campaign; NULL when there is none */
 extern void om_link_address(const pg_uuid_t *organization_id, const char *address,

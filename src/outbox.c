@@ -20,9 +20,6 @@
 /* How long a consent that others have locked is waited for */
 #define CONSENT_PATIENCE_MS	100
 
-/* How soon an item is looked at again that a gate stops which does not know for how long */
-#define PASSING_USECS	USECS_PER_MINUTE
-
 static OmStatement requeue_leased = {
 	"UPDATE omnimsg.outbox o\n"
 	"   SET state = 'queued', lease_token = NULL, leased_until = NULL,\n"
@@ -89,7 +86,7 @@ static OmStatement claim = {
 static OmStatement lock_leased = {
 	"SELECT o.organization_id, o.id, o.message_id, o.created_at, o.leased_until, o.expires_at,\n"
 	"       o.attempts::bigint, o.kind, m.from_number, m.to_number, m.message_body, p.secret_name,\n"
-	"       p.messaging_profile_id, o.scope, m.channel, o.released_by IS NOT NULL\n"
+	"       p.messaging_profile_id, o.scope, m.channel, o.released_at\n"
 	"  FROM omnimsg.outbox o\n"
 	"  JOIN omnimsg.messages m\n"
 	"    ON m.organization_id = o.organization_id AND m.id = o.message_id AND m.created_at = o.created_at\n"
@@ -353,6 +350,7 @@ read_leased(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, OmSen
 	{
 		OmItem	   *item = read_item(row, token, parent);
 		OmSending  *sending = palloc0(sizeof(OmSending));
+		bool		isnull;
 
 		sending->organization_id = &item->organization_id;
 		sending->channel = om_field_text(row, 15);
@@ -361,7 +359,7 @@ read_leased(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, OmSen
 		sending->scope = om_field_text(row, 14);
 		sending->body = item->text;
 		sending->message_id = &item->message_id;
-		sending->released = om_field_bool(row, 16);
+		sending->released_at = om_field_time(row, 16, &isnull);
 		items[row] = item;
 		(*sendings)[row] = sending;
 	}
@@ -405,11 +403,12 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 			change_item(&changes, item, "sending", NULL, 0);
 			change_message(&changes, &item->organization_id, &item->message_id, item->created_at,
 						   "sending", NULL, NULL, NULL);
+			item->marked_at = now;
 			items[(*count)++] = item;
 		}
 		else if (answer->verdict == OM_HOLD || om_gate_passes(gate))
 			change_item(&changes, item, "queued", answer->reason,
-						answer->not_before ? answer->not_before : now + PASSING_USECS);
+						om_gate_ask_again(gate, answer, now));
 		else
 			end_item(&changes, audit, item, false, answer->reason);
 	}
@@ -515,7 +514,7 @@ record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
 		request->source = "provider_block";
 		request->rule = psprintf("error:%s", items[i]->error_code);
 		request->message_id = &items[i]->message_id;
-		request->occurred_at = items[i]->created_at;
+		request->occurred_at = items[i]->marked_at;
 		requests[blocks++] = request;
 	}
 	om_consent_record(requests, blocks, now, CONSENT_PATIENCE_MS);

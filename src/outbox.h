@@ -26,6 +26,7 @@ typedef struct OmItem
 	pg_uuid_t	message_id;
 	TimestampTz created_at;		/* of the item and of its message */
 	TimestampTz leased_until;
+	TimestampTz marked_at;		/* as being sent */
 	TimestampTz expires_at;
 	int			attempts;
 	char	   *kind;

@@ -19,7 +19,13 @@
 pg_tz *
 om_timezone(const char *name)
 {
-	return strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
+	static const char *const with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0"};
+	bool		is_name = strpbrk(name, "0123456789<>,") == NULL || strchr(name, '/') != NULL;
+
+	/* "UTC-5" is a zone to POSIX, but one that lies the other way than people mean */
+	for (int i = 0; i < (int) lengthof(with_digits) && !is_name; i++)
+		is_name = pg_strcasecmp(name, with_digits[i]) == 0;
+	return is_name && strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
 }
 
 /* Seconds of the day on the local clock */

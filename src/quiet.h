@@ -10,7 +10,7 @@
 #include "datatype/timestamp.h"
 #include "pgtime.h"
 
-/* A zone by its IANA name, or NULL when the server knows none of that name */
+/* A zone by its IANA name, or NULL when the server knows none of that name; "UTC-5" is none */
 extern pg_tz *om_timezone(const char *name);
 
 /*

@@ -121,7 +121,7 @@ add_received(Requests *requests, OmEvent *event)
 	const char *rule = om_request_rule(event);
 	const char *matched = om_request_matched_text(event);
 
-	for (int o = 0; o < event->nowners; o++)
+	for (int o = 0; o < (event->for_first_owner ? 1 : event->nowners); o++)
 	{
 		const pg_uuid_t *organization_id = &event->owners[o].organization_id;
 
@@ -156,7 +156,7 @@ add_block(Requests *requests, OmEvent *event)
 	request->request_type = "opt_out";
 	request->source = "provider_block";
 	request->rule = psprintf("error:%s", event->error_code);
-	request->occurred_at = event->message_created_at;
+	request->occurred_at = event->message_left_at;
 }
 
 /* Two events of one batch may tell of the same block */

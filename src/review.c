@@ -26,16 +26,20 @@
 
 #define MAX_ACTOR		200
 
+/* Who decided when nobody did; a person cannot call himself that */
+#define DEADLINE		"deadline"
+
 OM_SQL_FUNCTION(omnimsg_review);
 OM_SQL_FUNCTION(omnimsg_release);
 
 static OmStatement insert_reviews = {
 	"INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, our_address,\n"
-	"    account_id, rule, matched_text, provider, dedupe_key, occurred_at, due_at, created_at)\n"
-	"SELECT w.*, $13 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14) AS w",
-	14, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	"    account_id, rule, matched_text, provider, dedupe_key, occurred_at, due_at,\n"
+	"    message_organization_id, created_at)\n"
+	"SELECT w.*, $15 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) AS w",
+	15, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZOID, TIMESTAMPTZARRAYOID}, NULL
+		TIMESTAMPTZARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
 #define REVIEW_COLUMNS \
@@ -83,14 +87,14 @@ static OmStatement flag_wrong_number = {
 };
 
 static OmStatement release_item = {
-	"UPDATE omnimsg.outbox o SET released_by = $2, next_attempt_at = $3\n"
+	"UPDATE omnimsg.outbox o SET released_by = $2, released_at = $3, next_attempt_at = $3\n"
 	"  FROM omnimsg.messages m\n"
 	" WHERE o.message_id = $1 AND o.state = 'queued' AND o.kind = 'conversation'\n"
 	"   AND m.organization_id = o.organization_id AND m.id = o.message_id\n"
 	"   AND m.created_at = o.created_at\n"
 	"   AND EXISTS (SELECT 1 FROM omnimsg.reviews v\n"
 	"                WHERE v.organization_id = o.organization_id AND v.address = m.peer_address\n"
-	"                  AND v.decision IS NULL)\n"
+	"                  AND v.decision IS NULL AND v.due_at > $3)\n"
 	"RETURNING o.organization_id",
 	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
@@ -130,14 +134,14 @@ is_doubtful(const OmEvent *event)
 void
 om_review_open(OmBatch *batch)
 {
-	static const Oid types[13] = {
+	static const Oid types[14] = {
 		UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID
+		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID
 	};
-	OmColumn   *columns[13];
-	Datum		values[14];
+	OmColumn   *columns[14];
+	Datum		values[15];
 
-	for (int c = 0; c < 13; c++)
+	for (int c = 0; c < 14; c++)
 		columns[c] = om_column(types[c], batch->nevents);
 	for (int i = 0; i < batch->nevents; i++)
 	{
@@ -165,14 +169,14 @@ om_review_open(OmBatch *batch)
 			om_column_add_text(columns[10], event->dedupe_key);
 			om_column_add_time(columns[11], event->occurred_at);
 			om_column_add_time(columns[12], event->occurred_at + DEADLINE_DAYS * USECS_PER_DAY);
+			om_column_add_uuid(columns[13], &event->organization_id);
 		}
 	}
 	if (columns[0]->count == 0)
 		return;
-	for (int c = 0; c < 12; c++)
+	for (int c = 0; c < 14; c++)
 		values[c] = om_column_array(columns[c]);
-	values[12] = TimestampTzGetDatum(batch->now);
-	values[13] = om_column_array(columns[12]);
+	values[14] = TimestampTzGetDatum(batch->now);
 	om_db_run(&insert_reviews, values);
 }
 
@@ -240,7 +244,8 @@ settle(const Review *review, const char *decision, const char *actor, const OmRe
 			  UUIDPGetDatum(&review->id), CStringGetTextDatum(decision), CStringGetTextDatum(actor),
 			  TimestampTzGetDatum(now), UUIDPGetDatum(request ? &request->id : &om_nil_uuid)});
 	om_audit_add(audit, &review->organization_id, "REVIEW_DECIDED", "review", &review->id, NULL,
-				 om_audit_json("decision", decision, "rule", review->rule, NULL));
+				 om_audit_json("decision", decision, "rule", review->rule,
+							   "by", strcmp(actor, DEADLINE) == 0 ? "worker" : om_audit_role(), NULL));
 	if (request != NULL)
 		om_audit_add(audit, &review->organization_id, "OPT_OUT_REQUESTED", "opt_out_request",
 					 &request->id,
@@ -256,7 +261,8 @@ actor_argument(FunctionCallInfo fcinfo, int number)
 {
 	char	   *actor = om_arg_text(fcinfo, number, "actor");
 
-	if (actor[strspn(actor, " \t\r\n")] == '\0' || strlen(actor) > MAX_ACTOR)
+	if (actor[strspn(actor, " \t\r\n")] == '\0' || strlen(actor) > MAX_ACTOR ||
+		strcmp(actor, DEADLINE) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("actor must have 1 to %d bytes", MAX_ACTOR),
@@ -347,7 +353,8 @@ omnimsg_release(PG_FUNCTION_ARGS)
 	{
 		OmAudit    *audit = om_audit_begin(now, psprintf("reviewer:%s", actor));
 
-		om_audit_add(audit, om_field_uuid(0, 1), "REPLY_RELEASED", "message", message_id, NULL, NULL);
+		om_audit_add(audit, om_field_uuid(0, 1), "REPLY_RELEASED", "message", message_id, NULL,
+					 om_audit_json("by", om_audit_role(), NULL));
 		om_audit_write(audit);
 		om_wake_dispatcher_at_commit();
 	}
@@ -366,8 +373,8 @@ om_review_expire(TimestampTz now)
 	for (uint64 row = 0; row < rows; row++)
 		read_review(row, &reviews[row]);
 	for (uint64 row = 0; row < rows; row++)
-		settle(&reviews[row], "opt_out", "deadline",
-			   opt_out(&reviews[row], "deadline", now, EXPIRE_PATIENCE_MS), audit, now);
+		settle(&reviews[row], "opt_out", DEADLINE,
+			   opt_out(&reviews[row], DEADLINE, now, EXPIRE_PATIENCE_MS), audit, now);
 	om_audit_write(audit);
 	return rows;
 }

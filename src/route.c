@@ -7,6 +7,8 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "utils/fmgrprotos.h"
 
 #include "compat.h"
 #include "ingest.h"
@@ -32,7 +34,8 @@ static OmStatement find_owners = {
 
 /* An outbound message by the provider's id, among the organizations of the number it left from */
 static OmStatement find_messages = {
-	"SELECT w.n, m.organization_id, m.id, m.created_at, m.status, m.to_number, m.from_number\n"
+	"SELECT w.n, m.organization_id, m.id, m.created_at, m.status, m.to_number, m.from_number,\n"
+	"       coalesce(m.sent_at, m.created_at)\n"
 	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, external_id, provider, n)\n"
 	"  JOIN omnimsg.messages m\n"
 	"    ON m.organization_id = w.organization_id AND m.external_message_id = w.external_id\n"
@@ -87,7 +90,8 @@ keyword_key(const OmEvent *event)
 
 /*
  * An organization's own word counts like a built-in one, but never makes less of what may be an
- * opt-out by the built-in ones.
+ * opt-out by the built-in ones.  On a shared number an opt-out of any of them is one for all, as
+ * STOP is; their other words are heard by the one that stores the message, and by no other.
  */
 static void
 apply_keyword(OmEvent *event, const char *key)
@@ -95,6 +99,13 @@ apply_keyword(OmEvent *event, const char *key)
 	OmIntent   *intent = &event->intent;
 	const OmOwner *owner = &event->owners[0];
 
+	for (int i = 0; i < event->nowners; i++)
+		if (event->owners[i].keyword_label != NULL &&
+			strcmp(event->owners[i].keyword_label, "opt_out") == 0)
+		{
+			owner = &event->owners[i];
+			break;
+		}
 	if (owner->keyword_label == NULL || intent->label == OM_INTENT_OPT_OUT)
 		return;
 	if (strcmp(owner->keyword_label, "opt_out") == 0)
@@ -102,7 +113,10 @@ apply_keyword(OmEvent *event, const char *key)
 	else if (intent->label == OM_INTENT_MAYBE_OPT_OUT)
 		return;
 	else
+	{
+		event->for_first_owner = intent->label != OM_INTENT_OPT_IN;
 		intent->label = strcmp(owner->keyword_label, "opt_in") == 0 ? OM_INTENT_OPT_IN : OM_INTENT_HELP;
+	}
 	intent->confidence = 1.0;
 	intent->rule = psprintf("organization:%s", key);
 	intent->language = owner->keyword_language;
@@ -215,6 +229,7 @@ route_statuses(OmBatch *batch)
 		event->organization_id = *om_field_uuid(row, 2);
 		event->message_id = *om_field_uuid(row, 3);
 		event->message_created_at = om_field_time(row, 4, &isnull);
+		event->message_left_at = om_field_time(row, 8, &isnull);
 		event->message_status = om_field_text(row, 5);
 		event->message_peer = om_field_text(row, 6);
 		event->message_ours = om_field_text(row, 7);
@@ -226,9 +241,55 @@ route_statuses(OmBatch *batch)
 	}
 }
 
+/* The first key of our advisory locks, which an application that takes some of its own should not use */
+#define NUMBER_LOCK_CLASS	0x6F6D6E69	/* "omni" */
+
+static Datum
+number_lock_key(const char *number)
+{
+	return hash_any((const unsigned char *) number, strlen(number));
+}
+
+void
+om_number_lock(const char *number)
+{
+	DirectFunctionCall2(pg_advisory_xact_lock_int4, Int32GetDatum(NUMBER_LOCK_CLASS),
+						number_lock_key(number));
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	int32		left = DatumGetInt32(*(const Datum *) a);
+	int32		right = DatumGetInt32(*(const Datum *) b);
+
+	return (left > right) - (left < right);
+}
+
+/*
+ * Our numbers must not change hands between the look-up of their owners and the commit: what is
+ * recorded for the old owner would never reach the new one.
+ */
+static void
+lock_numbers(OmBatch *batch)
+{
+	Datum	   *keys = palloc(sizeof(Datum) * Max(batch->nevents, 1));
+	int			count = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i]->kind == OM_EVENT_RECEIVED && batch->events[i]->to != NULL)
+			keys[count++] = number_lock_key(batch->events[i]->to);
+	qsort(keys, count, sizeof(Datum), compare_keys);
+	for (int i = 0; i < count; i++)
+		if (i == 0 || DatumGetInt32(keys[i]) != DatumGetInt32(keys[i - 1]))
+			DirectFunctionCall2(pg_advisory_xact_lock_shared_int4, Int32GetDatum(NUMBER_LOCK_CLASS),
+								keys[i]);
+}
+
 void
 om_route(OmBatch *batch)
 {
+	lock_numbers(batch);
 	route_numbers(batch);
 	route_statuses(batch);
 

@@ -21,6 +21,10 @@
 /* How long a message is worth sending after it first could be */
 #define LIFE_USECS	USECS_PER_DAY
 
+/* Times about which gates may be asked: the years 1970 to 9999 */
+#define AT_MIN	((UNIX_EPOCH_JDATE - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+#define AT_MAX	(INT64CONST(2921939) * USECS_PER_DAY)
+
 OM_SQL_FUNCTION(omnimsg_explain_send);
 OM_SQL_FUNCTION(omnimsg_send);
 
@@ -61,6 +65,7 @@ omnimsg_explain_send(PG_FUNCTION_ARGS)
 	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
 	OmSending	sending = {0};
 	OmSending  *sendings[1] = {&sending};
+	TimestampTz at;
 	char	   *address;
 
 	sending.organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
@@ -69,14 +74,18 @@ omnimsg_explain_send(PG_FUNCTION_ARGS)
 	sending.body = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	sending.kind = om_arg_word(fcinfo, 4, "kind", all_kinds);
 	sending.scope = om_arg_scope(fcinfo, 5);
-	om_arg_time(fcinfo, 6, "at");
+	at = om_arg_time(fcinfo, 6, "at");
+	if (at < AT_MIN || at > AT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("at must be a time between the years 1970 and 9999")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	sending.address = om_address_for(address, sending.channel,
 									 om_organization_region(sending.organization_id));
-	om_gates_ask(sendings, 1, PG_GETARG_TIMESTAMPTZ(6));
+	om_gates_ask(sendings, 1, at);
 	for (int gate = 0; gate < OM_GATES; gate++)
 	{
 		const OmGateAnswer *answer = &sending.answers[gate];
@@ -140,9 +149,9 @@ find_receiver(OmQueued *item, const pg_uuid_t *account_id)
 	item->campaign_id = om_field_uuid(0, 1);
 }
 
-/* When it may first be sent; raises when it may not be queued at all */
-static TimestampTz
-pass_gates(const OmQueued *item, const char *channel, TimestampTz now)
+/* Say when it may first be sent and until when it is worth that; raises when it may not be queued at all */
+static void
+pass_gates(OmQueued *item, const char *channel, TimestampTz now)
 {
 	OmSending	sending = {0};
 	OmSending  *sendings[1] = {&sending};
@@ -158,10 +167,12 @@ pass_gates(const OmQueued *item, const char *channel, TimestampTz now)
 	sending.body = item->body;
 	om_gates_ask(sendings, 1, now);
 	answer = om_gates_decision(&sending, &gate);
-	if (answer == NULL)
-		return now;
-	if (answer->verdict == OM_HOLD)
-		return answer->not_before;
+	if (answer == NULL || answer->verdict == OM_HOLD)
+	{
+		item->next_attempt_at = answer ? om_gate_ask_again(gate, answer, now) : now;
+		item->expires_at = (answer ? Max(answer->not_before, now) : now) + LIFE_USECS;
+		return;
+	}
 
 	om_mask_address(item->to, strlen(item->to), masked, sizeof(masked));
 	ereport(ERROR,
@@ -201,10 +212,9 @@ omnimsg_send(PG_FUNCTION_ARGS)
 		elog(ERROR, "SPI_connect failed");
 	region = om_organization_region(&item.organization_id);
 	item.to = om_address_for(address, channel, region);
-	item.next_attempt_at = pass_gates(&item, channel, now);
+	pass_gates(&item, channel, now);
 	find_sender(&item, PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4)), region);
 	find_receiver(&item, PG_ARGISNULL(5) ? NULL : PG_GETARG_UUID_P(5));
-	item.expires_at = item.next_attempt_at + LIFE_USECS;
 	om_uuid7(&item.message_id);
 	om_queue(&item, 1, now);
 

@@ -68,6 +68,26 @@ is_calling_code(uint32_t prefix)
 	return prefix >= 100;
 }
 
+/*
+ * An area code of calling code 1 that the map does not know: a new one, somewhere from coast to
+ * coast, unless it is toll-free or 555, which nobody's telephone at home has.  The tables are made
+ * anew less often than area codes are.
+ */
+static bool
+is_new_area(const char *e164, size_t len)
+{
+	static const char nobodys[] = "500 521 522 523 524 525 526 527 528 529 533 544 555 566 577 588 600 700 710 "
+		"800 822 833 844 855 866 877 880 881 882 883 884 885 886 887 888 889 900";
+	size_t		i;
+
+	if (len < 5 || e164[1] != '1' || e164[2] < '2')
+		return false;
+	for (i = 0; i < sizeof(nobodys); i += 4)
+		if (nobodys[i] == e164[2] && nobodys[i + 1] == e164[3] && nobodys[i + 2] == e164[4])
+			return false;
+	return true;
+}
+
 size_t
 om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max, OmZoneSource *source)
 {
@@ -87,6 +107,19 @@ om_zone_lookup(const char *e164, size_t len, const char **zones, size_t max, OmZ
 		prefix /= 10;
 	if (set < 0)
 		return 0;
+
+	if (prefix == 1 && is_new_area(e164, len))
+	{
+		static const char *const coast_to_coast[] = {
+			"America/Chicago", "America/Denver", "America/Los_Angeles", "America/New_York"
+		};
+
+		if (source != NULL)
+			*source = OM_ZONE_OF_AREA;
+		for (i = 0; i < 4 && i < max; i++)
+			zones[i] = coast_to_coast[i];
+		return 4;
+	}
 
 	first = om_zone_sets[set];
 	count = om_zone_sets[set + 1] - first;

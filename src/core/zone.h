@@ -17,7 +17,8 @@
 typedef enum OmZoneSource
 {
 	OM_ZONE_UNKNOWN,			/* nothing is known of the number */
-	OM_ZONE_OF_COUNTRY,			/* only its calling code is, so it may be anywhere in that */
+	OM_ZONE_OF_COUNTRY,			/* only its calling code is, so it may be anywhere in that;
+								 * of calling code 1 it is toll-free or fictitious */
 	OM_ZONE_OF_AREA				/* its area is, or the country has one zone only */
 } OmZoneSource;
 

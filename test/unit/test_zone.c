@@ -62,6 +62,9 @@ test_source(void)
 	ok(source_of("+18505550123") == OM_ZONE_OF_AREA, "even one with two zones");
 	ok(source_of("+18005550123") == OM_ZONE_OF_COUNTRY, "a toll-free number tells its country only");
 	ok(source_of("+15555550123") == OM_ZONE_OF_COUNTRY, "and so does an area code that nobody has");
+	ok(source_of("+14835550123") == OM_ZONE_OF_AREA, "an area code that the map does not know is new");
+	is(zones_of("+14835550123"), "America/Chicago America/Denver America/Los_Angeles America/New_York",
+	   "and somewhere from coast to coast");
 	ok(source_of("+442079460958") == OM_ZONE_OF_AREA, "a country of one zone is an area");
 	ok(source_of("+61412345678") == OM_ZONE_OF_COUNTRY, "and a mobile of Australia");
 	ok(source_of("262966") == OM_ZONE_UNKNOWN, "a short code is nowhere");
