@@ -30,7 +30,10 @@ static const Answer triggers[] = {
 	{OM_INTENT_HELP, "help", "help_reply"},
 };
 
-/* Used where the organization has no template of its own in the language of the keyword */
+/*
+ * Used where the organization has no template of its own in the language of the keyword.  A machine may
+ * send them back: none that goes to somebody who is not opted out may read as an opt-out.
+ */
 static const struct
 {
 	const char *trigger;
@@ -41,13 +44,13 @@ static const struct
 	{"opt_out", "es", "{organization}: Se ha dado de baja y no recibira mas mensajes nuestros. Responda START para volver a recibirlos."},
 	{"opt_out", "fr", "{organization}: Vous etes desabonne et ne recevrez plus de messages de notre part. Repondez START pour vous reabonner."},
 	{"opt_out", "pt", "{organization}: Sua inscricao foi cancelada e nao enviaremos mais mensagens. Responda START para voltar a receber."},
-	{"opt_in", "en", "{organization}: You are subscribed again. Message and data rates may apply. Reply HELP for help, STOP to unsubscribe."},
+	{"opt_in", "en", "{organization}: You are subscribed again. Message and data rates may apply. Reply HELP for help, STOP to cancel."},
 	{"opt_in", "es", "{organization}: Se ha suscrito de nuevo. Pueden aplicarse tarifas. Responda HELP para ayuda, STOP para darse de baja."},
-	{"opt_in", "fr", "{organization}: Vous etes de nouveau abonne. Des frais peuvent s'appliquer. Repondez AIDE pour de l'aide, ARRET pour vous desabonner."},
+	{"opt_in", "fr", "{organization}: Vous etes de nouveau abonne. Des frais peuvent s'appliquer. Repondez AIDE pour de l'aide, ARRET pour annuler."},
 	{"opt_in", "pt", "{organization}: Voce voltou a receber mensagens. Tarifas podem ser cobradas. Responda HELP para ajuda, STOP para cancelar."},
 	{"help", "en", "{organization}: You get texts about your account with us. Message and data rates may apply. Reply STOP to unsubscribe."},
 	{"help", "es", "{organization}: Recibe mensajes sobre su cuenta con nosotros. Pueden aplicarse tarifas. Responda STOP para darse de baja."},
-	{"help", "fr", "{organization}: Vous recevez des messages au sujet de votre compte. Des frais peuvent s'appliquer. Repondez ARRET pour vous desabonner."},
+	{"help", "fr", "{organization}: Vous recevez des messages au sujet de votre compte. Des frais peuvent s'appliquer. Repondez ARRET pour annuler."},
 	{"help", "pt", "{organization}: Voce recebe mensagens sobre sua conta conosco. Tarifas podem ser cobradas. Responda STOP para cancelar."},
 };
 
