@@ -191,7 +191,7 @@ for my $from (keys %accepted)
 }
 for my $from (keys %asked)
 {
-	# by the oldest STOP that it may be the confirmation of
+	# two STOPs of one person are two seconds apart here, so the newest tells as much as the other
 	my ($newest) = sort { $b <=> $a } @{ $heard{$from} || [0] };
 
 	push @{ $said{late} }, $from if grep { seconds($_->{at}) - $newest > 300 } @{ $asked{$from} };
