@@ -17,7 +17,7 @@ om_db_run(OmStatement *statement, Datum *values)
 	if (statement->plan == NULL)
 	{
 		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types,
-											  statement->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
+											  CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));

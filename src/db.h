@@ -4,7 +4,8 @@
  *
  * Each step of ingest is a few statements over whole batches.  A statement is a
  * static OmStatement whose plan is made once per backend; its arguments are
- * OmColumns, which become arrays that the SQL text unnests side by side.
+ * OmColumns, which become arrays that the SQL text unnests side by side.  The plan is generic: to plan
+ * a statement anew for the values of each call costs many times what running it does.
  */
 #ifndef OM_DB_H
 #define OM_DB_H
@@ -23,7 +24,6 @@ typedef struct OmStatement
 	int			nargs;
 	Oid			types[OM_MAX_ARGS]; /* array types for columns */
 	SPIPlanPtr	plan;
-	bool		generic;		/* planned once, not for the values: planning costs more than it could save */
 } OmStatement;
 
 typedef struct OmColumn

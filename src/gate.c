@@ -133,7 +133,7 @@ static OmStatement find_facts = {
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("24 hours", "per_day") ") AS day ON c.per_day > 0\n"
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("7 days", "per_week") ") AS week ON c.per_week > 0",
 	10, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID}, NULL, true
+		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID}, NULL
 };
 
 /* What find_facts knows of a sending, and what src/core knows of its address */
