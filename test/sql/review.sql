@@ -61,14 +61,14 @@ SELECT pg_temp.gates('+15555550123');
 SELECT omnimsg_send(:acme, '+15555550123', 'Sorry to hear') AS answer \gset
 SELECT omnimsg_send(:acme, '+15555550123', 'Your bill', kind => 'notification') AS bill \gset
 CREATE VIEW pg_temp.waiting AS
-	SELECT m.message_body, o.state, o.released_by, CASE WHEN o.next_attempt_at <= clock_timestamp() THEN 'now' WHEN o.next_attempt_at = v.due_at THEN 'deadline' END AS next
+	SELECT m.message_body, o.state, o.released_by, CASE WHEN o.next_attempt_at <= clock_timestamp() THEN 'now' WHEN o.next_attempt_at <= clock_timestamp() + interval '5 minutes' THEN 'soon' END AS next
 	  FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id LEFT JOIN omnimsg.reviews v ON v.address = m.to_number
 	 WHERE o.kind IN ('conversation', 'notification', 'marketing') ORDER BY o.id;
 SELECT * FROM pg_temp.waiting;
 SELECT omnimsg_release(:'bill', 'Ann'), omnimsg_release(omnimsg.uuid7(), 'Ann');
 SELECT omnimsg_release(:'answer', 'Ann');
 SELECT * FROM pg_temp.waiting;
-SELECT action, actor, resource_type, resource_id = :'answer' AS of_answer, new_value FROM omnimsg.audit_logs WHERE action = 'REPLY_RELEASED';
+SELECT action, actor, resource_type, resource_id = :'answer' AS of_answer, new_value ? 'by' AS by_role FROM omnimsg.audit_logs WHERE action = 'REPLY_RELEASED';
 
 -- it was nothing: what waits is asked about again at once
 SELECT omnimsg_review(pg_temp.review('+15555550123'), 'none', 'Ann') IS NULL AS no_request;
@@ -91,7 +91,7 @@ SELECT channel, address, our_address, request_type, scope, source, rule ~ '^mayb
   FROM omnimsg.opt_out_requests WHERE address = '+15555550141' ORDER BY channel;
 SELECT omnimsg_review(pg_temp.review('+15555550141'), 'opt_out', 'Bob') = :'request' AS the_same;
 SELECT pg_temp.gates('+15555550141');
-SELECT action, actor, old_value, new_value - 'rule' AS new_value FROM omnimsg.audit_logs WHERE actor LIKE 'reviewer:%' AND action <> 'REPLY_RELEASED' ORDER BY id;
+SELECT action, actor, old_value, new_value - 'rule' - 'by' AS new_value FROM omnimsg.audit_logs WHERE actor LIKE 'reviewer:%' AND action <> 'REPLY_RELEASED' ORDER BY id;
 -- nobody is told: the confirmation would be late
 SELECT count(*) FROM omnimsg.outbox WHERE kind = 'opt_out_confirmation' AND request_id = :'request';
 
