@@ -66,12 +66,12 @@ my %ways = (
 			occurred_at, created_at) VALUES (ORG, omnimsg.uuid7(), 'sms', ADDRESS, '$did', 'opt_out', 'provider_block',
 			now() - interval '2 hours', now())} },
 	review => { verdict => 'hold', reason => 'a message of theirs that may be an opt-out is under review', ends => q{now() + interval '5 days'},
-		sql => q{INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
-			VALUES (ORG, omnimsg.uuid7(), omnimsg.uuid7(), 'sms', ADDRESS, 'test', now() - interval '30 minutes',
+		sql => q{INSERT INTO omnimsg.reviews (organization_id, message_organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
+			VALUES (ORG, ORG, omnimsg.uuid7(), omnimsg.uuid7(), 'sms', ADDRESS, 'test', now() - interval '30 minutes',
 				now() + interval '5 days', now())} },
 	'review, overdue' => { verdict => 'block', reason => 'opted out: a review is past its deadline',
-		sql => q{INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
-			VALUES (ORG, omnimsg.uuid7(), omnimsg.uuid7(), 'sms', ADDRESS, 'test', now() - interval '30 minutes', now(), now())} },
+		sql => q{INSERT INTO omnimsg.reviews (organization_id, message_organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
+			VALUES (ORG, ORG, omnimsg.uuid7(), omnimsg.uuid7(), 'sms', ADDRESS, 'test', now() - interval '30 minutes', now(), now())} },
 	quiet_hours => { verdict => 'hold', reason => 'quiet hours: it is HH:MM in ZONE', ends => "pg_temp.opening('ZONE', '$window[0]', '$window[1]')",
 		sql => "UPDATE omnimsg.send_limits SET opens = '$window[0]', closes = '$window[1]' WHERE organization_id = ORG" },
 	'quiet_hours, always' => { verdict => 'block',

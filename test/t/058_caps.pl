@@ -201,8 +201,8 @@ my @ends = (
 	['a flag: reassigned', "SELECT omnimsg_flag_address('$organization', '%s', 'reassigned')", 'the number was given to somebody else'],
 	['a flag: wrong number', "SELECT omnimsg_flag_address('$organization', '%s', 'wrong_number')", 'wrong number'],
 	['a block of the provider', "UPDATE omnimsg.consents SET provider_blocked = true WHERE address = '%s'", 'blocked by the provider'],
-	['a review past its deadline', "INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
-		VALUES ('$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '%s', 'test', now() - interval '1 minute', now() - interval '1 second', now())",
+	['a review past its deadline', "INSERT INTO omnimsg.reviews (organization_id, message_organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
+		VALUES ('$organization', '$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '%s', 'test', now() - interval '1 minute', now() - interval '1 second', now())",
 		qr/^opted out(: a review is past its deadline)?$/],
 );
 
@@ -239,8 +239,8 @@ my %id = map { $_ => send_text($_) } $reviewed, $paused, $night, $capped, $foldi
 my %person = reverse %id;
 
 $node->psql(<<SQL);
-INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
-	VALUES ('$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '$reviewed', 'test', now(), now() + interval '9 days', now());
+INSERT INTO omnimsg.reviews (organization_id, message_organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
+	VALUES ('$organization', '$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '$reviewed', 'test', now(), now() + interval '9 days', now());
 INSERT INTO omnimsg.send_limits (organization_id, region, opens, closes)
 	SELECT '$organization', '$night', w.t, w.t + interval '1 hour'
 	  FROM (SELECT CASE WHEN extract(hour FROM now() AT TIME ZONE 'America/New_York') < 12 THEN time '20:00' ELSE '05:00' END) AS w (t);
@@ -283,8 +283,8 @@ my ($cleared, $guilty, $released) = willing(3);
 
 for my $address ($cleared, $guilty, $released)
 {
-	$node->psql("INSERT INTO omnimsg.reviews (organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
-		VALUES ('$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '$address', 'test', now(), now() + interval '9 days', now())");
+	$node->psql("INSERT INTO omnimsg.reviews (organization_id, message_organization_id, id, message_id, channel, address, rule, occurred_at, due_at, created_at)
+		VALUES ('$organization', '$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'sms', '$address', 'test', now(), now() + interval '9 days', now())");
 	$id{$address} = send_text($address, kind => 'conversation');
 }
 my $second = send_text($released, kind => 'conversation');
