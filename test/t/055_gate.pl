@@ -205,7 +205,9 @@ for my $kind (qw(conversation notification marketing))
 			next if @both == 2 && gate($both[0]) eq gate($both[1]);
 			my $name = $kind . ': ' . join ' and ', @both;
 			my $found = explain($kind, @both);
-			my $soon = grep({ $_ eq 'consent, folding' } @both) && !grep { $ways{$_}{ends} && $_ !~ /folding/ } @both;
+			# what waits for a person to decide is looked at again after minutes
+			my $soon = grep({ $_ eq 'review' } @both) ||
+				grep({ $_ eq 'consent, folding' } @both) && !grep { $ways{$_}{ends} && $_ !~ /folding/ } @both;
 
 			# the zone that is named is one of those where it is night
 			$_->[2] =~ s/in \S+?(?=,|$)/in $found->{zone}/ for grep { $_->[0] eq 'quiet_hours' } @{ $found->{gates} };
