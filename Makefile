@@ -97,7 +97,8 @@ INTENT_OBJS = $(patsubst %,build/program/src/core/%.o,$(basename $(notdir \
 	$(wildcard src/core/intent*.c))) letters utf8)
 SCORE_FILES = test/data/optout_dev.tsv test/data/optout_external.tsv test/data/intent_texts.tsv \
 	test/data/intent_texts_second.tsv test/data/intent_texts_third.tsv \
-	test/data/intent_texts_fourth.tsv
+	test/data/intent_texts_fourth.tsv test/data/intent_texts_fifth.tsv \
+	test/data/intent_texts_sixth.tsv
 
 build/score: build/program/tools/score.o $(INTENT_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^

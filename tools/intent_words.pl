@@ -8,7 +8,7 @@ use warnings;
 
 # what a word is for the message as a whole, and which channel it names; the rest are
 # classes by which the phrase rules know it
-my %use = map { $_ => 1 } qw(KEY KEYIN KEYHELP FILL FILLPART SWEAR LAUGH CH_SMS CH_VOICE CH_EMAIL);
+my %use = map { $_ => 1 } qw(KEY KEYIN KEYHELP FILL FILLPART SWEAR LAUGH CH_SMS CH_VOICE CH_EMAIL KIN PET TEAR SLIP DID);
 my (%classes, %uses, %language);
 
 die "usage: $0 FILE words|names\n" unless @ARGV == 2;

@@ -341,18 +341,24 @@ detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 	size_t		best_used = 0;
 	bool		help = false;
 	bool		only = true;	/* and politeness */
-	size_t		i = 0;
+	bool		asks = false;
+	size_t		i;
 
 	/* who can help asks for none */
 	if (n > 1 && om_token_is(&tokens[0], "i|we") && om_token_is(&tokens[1], "can|could"))
 		return false;
+	for (i = 0; i < n && !asks; i++)
+		asks = (tokens[i].use & OM_U_KEYHELP) != 0;
 
+	i = 0;
 	while (i < n)
 	{
 		size_t		used = 1;
 		const Keyword *keyword = NULL;
 
+		/* or the second half of one: "un subscribe" must not be read as "subscribe" */
 		if (n <= 3 || (tokens[i].use & (OM_U_KEY | OM_U_KEYIN | OM_U_KEYHELP)) != 0 ||
+			(i + 1 < n && (tokens[i + 1].use & (OM_U_KEY | OM_U_KEYIN)) != 0) ||
 			(tokens[i].mask & (OM_W_OPT | OM_W_NEG)) != 0)
 			keyword = keyword_at(text, tokens + i, n - i, &used);
 
@@ -371,7 +377,7 @@ detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 					  text[tokens[i].start] >= 'A' && text[tokens[i].start] <= 'Z'))
 				{
 					only = false;
-					if (!is_help_filler(&tokens[i]))
+					if (!asks || !is_help_filler(&tokens[i]))
 						return false;
 				}
 			}
@@ -387,6 +393,12 @@ detect_whole(const char *text, const OmToken *tokens, size_t n, OmIntent *out)
 	}
 	if (best == NULL || (!only && (!help || best->label != HELP)))
 		return false;
+	/* "yes, send the info" asks for something else */
+	for (i = 0; i < n && best->label == HELP; i++)
+	{
+		if (om_token_is(&tokens[i], "send|sent|the"))
+			return false;
+	}
 	decide(out, best->label, best->label == MAYBE ? 0.5 : 0.99, best->rule, best->language, "all",
 		   tokens[best_start].start, tokens[best_start + best_used - 1].end);
 	return true;

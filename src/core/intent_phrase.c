@@ -14,6 +14,9 @@
 /* How far around a match its limits are looked for */
 #define SCOPE_TOKENS	16
 
+/* What a token is by its place */
+#define PLACES			(OM_W_BEGIN | OM_W_END | OM_W_LOOSE)
+
 typedef struct Row
 {
 	const char *text;
@@ -39,9 +42,11 @@ om_token_is(const OmToken *token, const char *words)
 			;
 		if (known[len] == '\0' && (words[len] == '\0' || words[len] == '|'))
 			return true;
-		words = strchr(words, '|');
-		if (words == NULL)
-			return false;
+		for (words += len; *words != '|'; words++)
+		{
+			if (*words == '\0')
+				return false;
+		}
 		words++;
 	}
 }
@@ -82,12 +87,11 @@ element_matches(const OmElement *element, const OmToken *token)
 static bool
 is_skipped(const Row *row, const OmElement *element, size_t i)
 {
-	const uint64_t places = OM_W_BEGIN | OM_W_END | OM_W_LOOSE;
 	const OmToken *token = &row->tokens[i];
 
 	if (element->skip == ~UINT64_C(0) || (token->mask & element->skip) != 0)
 		return true;
-	return (element->skip & OM_W_DET) != 0 && (token->mask & ~places) == 0 && i > 0 &&
+	return (element->skip & OM_W_DET) != 0 && (token->mask & ~PLACES) == 0 && i > 0 &&
 		!om_token_is(&row->tokens[i - 1], "to") && i + 1 < row->n &&
 		(row->tokens[i + 1].mask & (OM_W_DET | OM_W_MY | OM_W_YOUR | OM_W_ME)) == 0;
 }
@@ -144,7 +148,8 @@ is_hopeless(const OmRule *rule, const Row *row)
 static bool
 is_plain_no(const Row *row, size_t i, size_t head)
 {
-	return om_token_is(&row->tokens[i], "no") && i + 1 == head &&
+	return om_token_is(&row->tokens[i], "no") &&
+		(i + 1 == head || (i + 2 == head && om_token_is(&row->tokens[i + 1], "really|please|just|now"))) &&
 		strcmp(om_intent_words[row->tokens[head].word].language, "en") == 0;
 }
 
@@ -298,8 +303,13 @@ is_of_something_else(const Row *row, size_t last)
 		return false;
 	for (i = last + 2; i < row->n && i < last + 7 && row->tokens[i].before == 0; i++)
 	{
+		/* "the group chat", "the group trip" */
+		if (om_token_is(&row->tokens[i], "group") && i + 1 < row->n && row->tokens[i + 1].before == 0 &&
+			((row->tokens[i + 1].mask & ~PLACES) == 0 || om_token_is(&row->tokens[i + 1], "chat")))
+			return true;
 		if ((row->tokens[i].mask & (OM_W_MSG | OM_W_LIST | OM_W_YOU | OM_W_CONTACTING)) != 0 ||
-			om_token_is(&row->tokens[i], "this|these|those|all|everything|here|them|it|ahi|aqui|daqui|future|texto|una"))
+			(i < last + 3 &&
+			 om_token_is(&row->tokens[i], "this|these|those|all|everything|here|them|it|ahi|aqui|daqui|future|texto|una")))
 			return false;
 	}
 	return true;
@@ -312,9 +322,6 @@ is_of_something_else(const Row *row, size_t last)
 static bool
 is_chat(const Row *row, const OmRule *rule, size_t first, size_t last)
 {
-	static const char others[] = "he|she|they|hes|shes|theyre|him|her|them|his|their|himself|herself|"
-	"mom|dad|boss|friend|friends|brother|sister|girlfriend|boyfriend|grandma|"
-	"el|ella|elle|elles|ils|ele|ela";
 	/* a rule that knows what is asked for needs no more; the net is torn by any of these */
 	bool		net = rule->label != OM_INTENT_OPT_OUT;
 	size_t		from = first;
@@ -327,14 +334,11 @@ is_chat(const Row *row, const OmRule *rule, size_t first, size_t last)
 		to++;
 	for (i = from; i < to; i++)
 	{
-		if (om_token_is(&row->tokens[i], others))
+		if ((row->tokens[i].use & OM_U_KIN) != 0)
 			return true;
 		if (i > first && i <= last &&
 			(row->tokens[i].before == OM_BREAK_SOFT ||
-			 (net && om_token_is(&row->tokens[i], "forget|hesitate|worry|think|know|remember|mind|believe|see|find|"
-						 "understand|feel|problem|sure|miss|mean|have|got|let|tell|give|answer|wait|if|when|"
-						 "until|till|unless|because|without|but|received|recibi|recebi|recu|got|llego|"
-						 "chegou|arrived|back|stop|cancel|quit|end|unsubscribe|remove|delete"))))
+			 (net && (row->tokens[i].use & OM_U_TEAR) != 0)))
 			return true;
 		if (!net)
 			continue;
@@ -403,6 +407,39 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 	size_t		to = row->n - last > SCOPE_TOKENS ? last + SCOPE_TOKENS : row->n;
 	size_t		i;
 
+	/* no one laughs with a company, or calls it by pet names */
+	if (row->laughing)
+		return true;
+	for (i = 0; i < row->n; i++)
+	{
+		if ((row->tokens[i].use & OM_U_PET) != 0)
+			return true;
+	}
+	/* "deja de llamarme así" is about a name */
+	if (last + 1 < row->n && om_token_is(&row->tokens[last + 1], "asi"))
+		return true;
+	/* "stop asking me what's for dinner" */
+	if (last + 1 < row->n && row->tokens[last + 1].before == 0 &&
+		(row->tokens[last + 1].mask & (OM_W_ASK | OM_W_IFW)) != 0 && last > 0 &&
+		om_token_is(&row->tokens[last - 1], "asking"))
+		return true;
+	/* French that is said to a friend, unless it is forever; a group of friends */
+	for (i = first; i <= last; i++)
+	{
+		size_t		j;
+
+		if (om_token_is(&row->tokens[i], "grupo") ||
+			(i < last && om_token_is(&row->tokens[i], "group") && om_token_is(&row->tokens[i + 1], "chat")))
+			return true;
+		if (!om_token_is(&row->tokens[i], "appelle|ecris|envoie|textes"))
+			continue;
+		for (j = first; j < row->n && !om_token_is(&row->tokens[j], "plus|jamais"); j++)
+			;
+		if (j == row->n)
+			return true;
+	}
+	if (last + 1 < row->n && om_token_is(&row->tokens[last], "group") && om_token_is(&row->tokens[last + 1], "chat"))
+		return true;
 	if ((rule->guards & OM_G_TIME) != 0)
 	{
 		for (i = last + 1; i < to && i <= last + 4 && row->tokens[i].before != OM_BREAK_HARD; i++)
@@ -469,14 +506,19 @@ is_limited(const Row *row, const OmRule *rule, size_t first, size_t last)
 static bool
 is_accident(const Row *row)
 {
+	bool		slip = false;
+	bool		did = false;
 	size_t		i;
 
 	for (i = 0; i < row->n; i++)
 	{
-		if (om_token_is(&row->tokens[i], "accident|accidentally|mistakenly|oops"))
+		slip |= (row->tokens[i].use & OM_U_SLIP) != 0;
+		/* what the sender did, not the other side */
+		did |= (row->tokens[i].use & OM_U_DID) != 0;
+		if (slip && did)
 			return true;
-		if (om_token_is(&row->tokens[i], "mean|meant") && i > 0 &&
-			(row->tokens[i - 1].mask & (OM_W_NEG | OM_W_NEGX)) != 0)
+		if (i > 0 && (row->tokens[i - 1].mask & (OM_W_NEG | OM_W_NEGX)) != 0 &&
+			om_token_is(&row->tokens[i], "mean|meant"))
 			return true;
 	}
 	return false;

@@ -43,9 +43,10 @@ typedef struct OmElement
 #define OM_G_CHAT		0x4000	/* it is about people the sender knows, or what he does himself */
 #define OM_G_OF			0x800	/* "from" or "of" behind it must name messages */
 
+/* Whether a rule can match is mostly seen by its first element: in one line of the cache */
 typedef struct OmRule
 {
-	const char *name;
+	_Alignas(64) const char *name;
 	OmIntentLabel label;
 	unsigned int guards;
 	OmElement	elements[OM_RULE_MAX_ELEMENTS]; /* ends with one that is all zero */

@@ -370,7 +370,7 @@ om_tokens_place(OmToken *tokens, size_t n, bool last)
 			mask |= last ? OM_W_END | OM_W_LOOSE : 0;
 		else if (tokens[i + 1].before != 0 || (tokens[i + 1].use & polite) != 0)
 			mask |= OM_W_END | OM_W_LOOSE;
-		else if ((tokens[i + 1].mask & fresh) != 0 ||
+		else if (((tokens[i + 1].mask & fresh) != 0 && (tokens[i + 1].mask & OM_W_YOUR) == 0) ||
 				 ((tokens[i + 1].mask & OM_W_AND) != 0 && (mask & object) != 0))
 			mask |= OM_W_LOOSE;
 		tokens[i].mask = mask;

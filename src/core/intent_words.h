@@ -89,6 +89,11 @@
 #define OM_U_CH_SMS		0x080
 #define OM_U_CH_VOICE	0x100
 #define OM_U_CH_EMAIL	0x200
+#define OM_U_KIN		0x400	/* somebody whom the sender talks about */
+#define OM_U_PET		0x800	/* nobody calls a company so */
+#define OM_U_SLIP		0x2000	/* it was not meant, if it is about */
+#define OM_U_DID		0x4000	/* what the sender did */
+#define OM_U_TEAR		0x1000	/* between a refusal and a word of contact: neither is meant */
 
 /* Longer words are in no list */
 #define OM_INTENT_MAX_WORD	15

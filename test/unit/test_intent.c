@@ -119,6 +119,16 @@ static const IntentCase cases[] = {
 	{"bus-stops", "none", ""},
 	{"they stopped", "none", ""},
 	{"don't unstop it", "none", ""},
+	{"hi un subscribe please", "opt_out", "keyword:unsubscribe"},
+	{"Yes please send the info", "none", ""},
+	{"I unsubscribed by mistake", "none", ""},
+	{"don't forget to call me", "none", ""},
+	{"tell him to stop calling the house", "none", ""},
+	{"stop texting me babe", "maybe_opt_out", "phrase:stop-contact"},
+	{"lol stop texting me", "maybe_opt_out", "phrase:stop-contact"},
+	{"remove me from the group chat", "maybe_opt_out", "phrase:remove-me"},
+	{"no calls please, text is fine", "maybe_opt_out", "phrase:no-more-messages"},
+	{"#stop", "opt_out", "keyword:stop"},
 	{"start working", "none", ""},
 	{"how do I start?", "none", ""},
 	{"R\xc3\xa9sum\xc3\xa9", "none", ""},
@@ -197,6 +207,63 @@ test_rules(void)
 		}
 	}
 	ok(rules > 100 && bad == 0, "each of %zu rules names words of the lexicon", rules);
+}
+
+/* Does each token that the element matches have one of the classes? */
+static bool
+needs(const OmElement *element, uint64_t classes)
+{
+	const uint16_t *word;
+
+	if (element->any != 0 && (element->any & ~classes) == 0)
+		return true;
+	if (element->words == NULL)
+		return false;
+	for (word = element->words; *word != 0; word++)
+	{
+		if ((om_intent_words[*word].classes & classes) == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+rule_needs(const OmRule *rule, uint64_t classes)
+{
+	size_t		i;
+
+	if (classes == ~UINT64_C(0))
+		return true;
+	for (i = 0; i < OM_RULE_MAX_ELEMENTS; i++)
+	{
+		if (needs(&rule->elements[i], classes))
+			return true;
+	}
+	return false;
+}
+
+/* A list that is passed over must not have a rule that would have matched */
+static void
+test_sections(void)
+{
+	const OmSection *section;
+	size_t		bad = 0;
+
+	for (section = om_intent_sections; section->rules != NULL; section++)
+	{
+		const OmRule *rule;
+
+		for (rule = section->rules; rule->name != NULL; rule++)
+		{
+			if (rule_needs(rule, section->need) && rule_needs(rule, section->need_too))
+				continue;
+			printf("# rule %zu of list %zu, %s, can match without what its list needs\n",
+				   (size_t) (rule - section->rules) + 1,
+				   (size_t) (section - om_intent_sections) + 1, rule->name);
+			bad++;
+		}
+	}
+	ok(bad == 0, "no rule stands in a list that is passed over when it matches");
 }
 
 /* The hash table finds each word of its own and no other */
@@ -382,6 +449,7 @@ main(void)
 {
 	test_cases();
 	test_rules();
+	test_sections();
 	test_lexicon();
 	test_near();
 	test_channels();

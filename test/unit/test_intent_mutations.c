@@ -308,12 +308,41 @@ mutate_file(const char *directory, const char *name)
 	return lines;
 }
 
+/* Texts between people, of which none asks a company for anything */
+static void
+test_private(const char *directory)
+{
+	char		path[4096];
+	char		line[MAX_TEXT];
+	FILE	   *file;
+	long		lines = 0;
+	long		taken = 0;
+
+	snprintf(path, sizeof(path), "%s/private_chat.txt", directory);
+	file = fopen(path, "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+	{
+		OmIntent	out;
+
+		line[strcspn(line, "\n")] = '\0';
+		om_intent_detect(line, strlen(line), &out);
+		taken += out.label == OM_INTENT_OPT_OUT || out.label == OM_INTENT_OPT_IN;
+		lines++;
+	}
+	if (file != NULL)
+		fclose(file);
+	if (!ok(lines >= 1000 && taken * 1000 <= lines,
+			"at most one private text of 1000 is taken for an opt-out or an opt-in"))
+		printf("#   %ld of %ld are\n", taken, lines);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const char *const files[] = {
 		"optout_dev.tsv", "optout_external.tsv", "intent_texts.tsv", "intent_texts_second.tsv",
-		"intent_texts_third.tsv"
+		"intent_texts_third.tsv", "intent_texts_fourth.tsv", "intent_texts_fifth.tsv",
+		"intent_texts_sixth.tsv"
 	};
 	const char *directory = argc > 1 ? argv[1] : "test/data";
 	const char *wanted = getenv("OMNIMSG_SEED");
@@ -323,6 +352,7 @@ main(int argc, char **argv)
 	printf("# OMNIMSG_SEED=%llu\n", (unsigned long long) seed);
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		ok(mutate_file(directory, files[i]) > 100, "there are texts in %s", files[i]);
+	test_private(directory);
 	for (i = 0; i < MUTATIONS; i++)
 	{
 		const Count *count = &counts[i];
