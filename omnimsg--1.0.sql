@@ -390,8 +390,6 @@ CREATE TABLE omnimsg.opt_out_requests (
 	created_at pg_catalog.timestamptz NOT NULL,
 	PRIMARY KEY (organization_id, id)
 );
-CREATE INDEX opt_out_requests_our_address ON omnimsg.opt_out_requests (organization_id, our_address)
-	WHERE our_address IS NOT NULL;
 CREATE INDEX opt_out_requests_address ON omnimsg.opt_out_requests (organization_id, channel, address);
 COMMENT ON TABLE omnimsg.opt_out_requests IS 'every opt-out and opt-in, kept for ever; omnimsg.consents is computed from it alone';
 COMMENT ON COLUMN omnimsg.opt_out_requests.organization_id IS 'the tenant';
