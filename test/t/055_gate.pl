@@ -245,7 +245,7 @@ BEGIN;
 UPDATE omnimsg.organizations SET consent_policy = '$policy' WHERE id = '$organization';
 INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, status, created_at)
 	VALUES ('$organization', omnimsg.uuid7(), 'inbound', 'sms', '$person', '$did', 'received', now());
-@{[$ways{review}{sql} =~ s/\bORG\b/'$organization'/r =~ s/\bADDRESS\b/'$person'/r]};
+@{[$ways{review}{sql} =~ s/\bORG\b/'$organization'/gr =~ s/\bADDRESS\b/'$person'/r]};
 SELECT gate, verdict, extract(day FROM not_before - now()) - 3 FROM omnimsg_explain_send('$organization', 'sms', '$person')
  WHERE verdict <> 'allow' AND gate <> 'quiet_hours';
 ROLLBACK
