@@ -235,6 +235,9 @@ slow_count(const char *number)
 			{
 				int			set = om_zone_prefix_sets[i];
 
+				/* of these an area code decides that is not in the table */
+				if (strcmp(prefix, "1") == 0)
+					return count_of(number);
 				return (size_t) om_zone_sets[set + 1] - om_zone_sets[set];
 			}
 	}
