@@ -27,16 +27,19 @@
 
 OM_SQL_FUNCTION(omnimsg_assign_number);
 
+/* Who shares a number ($3) leaves it to its primary organization to be that */
 static OmStatement add_number = {
 	"INSERT INTO omnimsg.inbound_phone_numbers (organization_id, phone_number, provider,\n"
-	"    provider_account_id, reply_mode)\n"
-	"SELECT $2, $1, coalesce(n.provider, 'telnyx'), n.provider_account_id, coalesce(n.reply_mode, 'auto')\n"
+	"    provider_account_id, reply_mode, is_primary)\n"
+	"SELECT $2, $1, coalesce(n.provider, 'telnyx'), n.provider_account_id, coalesce(n.reply_mode, 'auto'),\n"
+	"       NOT ($3 AND coalesce(n.is_primary, false))\n"
 	"  FROM (VALUES (1)) AS one\n"
 	"  LEFT JOIN LATERAL (\n"
-	"    SELECT o.provider, o.provider_account_id, o.reply_mode FROM omnimsg.inbound_phone_numbers o\n"
+	"    SELECT o.provider, o.provider_account_id, o.reply_mode, o.is_primary\n"
+	"      FROM omnimsg.inbound_phone_numbers o\n"
 	"     WHERE o.phone_number = $1 ORDER BY o.is_primary DESC, o.created_at LIMIT 1) AS n ON true\n"
 	"ON CONFLICT (organization_id, phone_number) DO NOTHING",
-	2, {TEXTOID, UUIDOID}, NULL
+	3, {TEXTOID, UUIDOID, BOOLOID}, NULL
 };
 
 static OmStatement find_owners = {
@@ -232,7 +235,7 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 		owners[i] = om_field_uuid(i, 1);
 
 	put_row(out, "omnimsg.inbound_phone_numbers",
-			om_db_run(&add_number, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)}));
+			om_db_run(&add_number, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to), BoolGetDatum(share)}));
 	if (!share)
 		om_db_run(&remove_owners, (Datum[]) {CStringGetTextDatum(number), UUIDPGetDatum(to)});
 	put_row(out, "omnimsg.messages",
