@@ -49,10 +49,10 @@ SELECT channel, state FROM omnimsg.consents WHERE address = '+15555550134' ORDER
 -- bad input
 SELECT * FROM pg_temp.calls('SELECT omnimsg_review(%s)',
 	$$NULL, 'none', 'Ann'$$, $$omnimsg.uuid7(), NULL, 'Ann'$$, $$omnimsg.uuid7(), 'none', NULL$$, $$omnimsg.uuid7(), 'maybe', 'Ann'$$, $$omnimsg.uuid7(), '', 'Ann'$$,
-	$$omnimsg.uuid7(), 'none', ''$$, $$omnimsg.uuid7(), 'none', E' \n'$$, $$omnimsg.uuid7(), 'none', repeat('x', 201)$$, $$omnimsg.uuid7(), 'none', repeat('é', 500000)$$,
+	$$omnimsg.uuid7(), 'none', 'deadline'$$, $$omnimsg.uuid7(), 'none', ''$$, $$omnimsg.uuid7(), 'none', E' \n'$$, $$omnimsg.uuid7(), 'none', repeat('x', 201)$$, $$omnimsg.uuid7(), 'none', repeat('é', 500000)$$,
 	$$omnimsg.uuid7(), repeat('é', 500000), 'Ann'$$, $$'99999999-9999-7999-8999-999999999999', 'none', 'Ann'$$);
 SELECT * FROM pg_temp.calls('SELECT omnimsg_release(%s)',
-	$$NULL, 'Ann'$$, $$omnimsg.uuid7(), NULL$$, $$omnimsg.uuid7(), ''$$, $$omnimsg.uuid7(), repeat('x', 1000000)$$, $$omnimsg.uuid7(), 'Ann'$$);
+	$$NULL, 'Ann'$$, $$omnimsg.uuid7(), NULL$$, $$omnimsg.uuid7(), 'deadline'$$, $$omnimsg.uuid7(), ''$$, $$omnimsg.uuid7(), repeat('x', 1000000)$$, $$omnimsg.uuid7(), 'Ann'$$);
 SELECT count(*) AS decided FROM omnimsg.reviews WHERE decision IS NOT NULL;
 
 -- what is to be sent waits for the deadline, whatever it is; a reviewer can let an answer go, and only that
@@ -135,6 +135,34 @@ SELECT omnimsg_review(pg_temp.review('+15555550146'), 'none', 'Ann') IS NULL AS 
 SELECT pg_temp.gates('+15555550146');
 SELECT omnimsg_review(pg_temp.review('+15555550146'), 'none', 'Ann') IS NULL AS no_request;
 SELECT pg_temp.gates('+15555550146');
+
+-- who decided is on record, and by which role
+CREATE ROLE regress_reviewer;
+GRANT EXECUTE ON FUNCTION omnimsg_review TO regress_reviewer;
+SELECT * FROM pg_temp.ingest(pg_temp.received('19', 'Wrong number', sender => '+15555550149'));
+SELECT pg_temp.review('+15555550149') AS review \gset
+SET SESSION AUTHORIZATION regress_reviewer;
+SELECT omnimsg_review(:'review', 'none', 'Eve') IS NULL AS no_request;
+RESET SESSION AUTHORIZATION;
+SELECT actor, new_value - 'rule' AS new_value FROM omnimsg.audit_logs WHERE action = 'REVIEW_DECIDED' AND resource_id = :'review';
+REVOKE EXECUTE ON FUNCTION omnimsg_review FROM regress_reviewer;
+DROP ROLE regress_reviewer;
+
+-- nothing is released that an overdue review stops
+SELECT * FROM pg_temp.ingest(pg_temp.received('16', 'Wrong number', now() - interval '1 minute', sender => '+15555550148'));
+SELECT omnimsg_record_consent(:acme, 'sms', '+15555550148', 'opt_in', 'web', occurred_at => now() - interval '1 day') IS NOT NULL AS recorded;
+SELECT omnimsg_send(:acme, '+15555550148', 'Sorry to hear') AS answer \gset
+UPDATE omnimsg.reviews SET due_at = now() WHERE address = '+15555550148';
+SELECT omnimsg_release(:'answer', 'Ann');
+UPDATE omnimsg.reviews SET due_at = now() + interval '1 day' WHERE address = '+15555550148';
+SELECT omnimsg_release(:'answer', 'Ann');
+
+-- an import after START takes nothing back of what the START ended
+SELECT * FROM pg_temp.ingest(pg_temp.received('17', 'Wrong number', now() - interval '3 minutes', sender => '+15555550150'));
+SELECT * FROM pg_temp.ingest(pg_temp.received('18', 'START', now() - interval '2 minutes', sender => '+15555550150'));
+SELECT pg_temp.gates('+15555550150');
+SELECT omnimsg_record_consent(:acme, 'sms', '+15555550150', 'opt_in', 'import') IS NOT NULL AS recorded;
+SELECT pg_temp.gates('+15555550150');
 
 -- of a number that organizations share each has its own
 INSERT INTO omnimsg.organizations (id, name, consent_policy) VALUES ('11111111-1111-7111-8111-111111111112', 'Zenith', 'implied');

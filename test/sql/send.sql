@@ -102,16 +102,74 @@ SELECT omnimsg_record_consent(:acme, 'sms', '+15555550123', 'opt_in', 'import') 
 SELECT pg_temp.number('+15555550123');
 SELECT omnimsg_record_consent(:acme, 'sms', '+15555550123', 'opt_in', 'web') IS NOT NULL AS recorded;
 SELECT pg_temp.number('+15555550123');
+-- what is imported after that takes it back no more than it gave it
+SELECT omnimsg_record_consent(:acme, 'sms', '+15555550123', 'opt_in', 'import') IS NOT NULL AS recorded;
+SELECT pg_temp.number('+15555550123');
 SELECT omnimsg_flag_address(:acme, '+15555550123', 'wrong_number');
 SELECT omnimsg_flag_address(:acme, '+15555550123', NULL);
 SELECT pg_temp.number('+15555550123'), (SELECT count(*) FROM omnimsg.address_flags) AS flags;
 SELECT action, old_value, new_value, count(*) FROM omnimsg.audit_logs WHERE action = 'ADDRESS_FLAGGED' GROUP BY 1, 2, 3 ORDER BY 4;
+
+-- whoever has a number now has opted in to nothing that the one before had: their START allows no marketing
+CREATE FUNCTION pg_temp.refused(address text) RETURNS TABLE (kind text, refused text) LANGUAGE sql AS $$
+	SELECT k, string_agg(e.gate || ': ' || e.reason, ', ') FILTER (WHERE e.verdict <> 'allow')
+	  FROM unnest(ARRAY['conversation', 'notification', 'marketing']) AS k,
+		   omnimsg_explain_send('11111111-1111-7111-8111-111111111111', 'sms', address, kind => k) AS e GROUP BY k ORDER BY k
+$$;
+SELECT omnimsg_record_consent(:acme, 'sms', '+15555550160', 'opt_in', 'web', occurred_at => now() - interval '2 days') IS NOT NULL AS recorded;
+SELECT * FROM pg_temp.refused('+15555550160');
+SELECT omnimsg_flag_address(:acme, '+15555550160', 'reassigned', since => now() - interval '1 day');
+SELECT * FROM pg_temp.refused('+15555550160');
+SELECT * FROM pg_temp.ingest(pg_temp.received('f1', 'START', now() - interval '1 minute', sender => '+15555550160'));
+SELECT * FROM pg_temp.refused('+15555550160');
+SELECT omnimsg_record_consent(:acme, 'sms', '+15555550160', 'opt_in', 'web') IS NOT NULL AS recorded;
+SELECT * FROM pg_temp.refused('+15555550160');
 
 -- limits
 SELECT * FROM pg_temp.calls('INSERT INTO omnimsg.send_limits (organization_id, region, opens, closes, per_day) VALUES (''11111111-1111-7111-8111-111111111111'', %s)',
 	$$'US', '08:00', '20:00', 0$$, $$'XX', '00:00', '24:00', NULL$$, $$'*', NULL, NULL, NULL$$, $$'+1555', NULL, NULL, 1$$,
 	$$'', NULL, NULL, 1$$, $$'us', NULL, NULL, 1$$, $$'USA', NULL, NULL, 1$$, $$'+', NULL, NULL, 1$$, $$'+0', NULL, NULL, 1$$, $$NULL, NULL, NULL, 1$$,
 	$$'CA', '08:00', NULL, 1$$, $$'CA', '20:00', '08:00', 1$$, $$'CA', '08:00', '08:00', 1$$, $$'CA', '08:00', '20:00', -1$$, $$'US', NULL, NULL, 1$$);
+
+-- quiet hours: names that are no place displace none that is; in UTC, where 04:00 is midnight in New York
+SET timezone = 'UTC';
+CREATE FUNCTION pg_temp.quiet(address text, VARIADIC times text[]) RETURNS TABLE (at text, verdict text, reason text, until timestamp) LANGUAGE sql AS $$
+	SELECT t, e.verdict, e.reason, e.not_before AT TIME ZONE 'UTC'
+	  FROM unnest(times) WITH ORDINALITY AS w (t, n), omnimsg_explain_send('11111111-1111-7111-8111-111111111111', 'sms', address, at => t::timestamptz) AS e
+	 WHERE e.gate = 'quiet_hours' ORDER BY n
+$$;
+DELETE FROM omnimsg.send_limits;
+SELECT * FROM pg_temp.quiet('+12125550161', '2026-07-01 04:00', '2026-07-01 12:00');
+INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone, timezone) VALUES
+	(:acme, 'misspelt', '+12125550162', 'Europe/Londno'), (:acme, 'a city', '+12125550163', 'Sydney'), (:acme, 'an offset', '+12125550164', 'UTC-5'),
+	(:acme, 'two', '+12125550165', 'Europe/Londno'), (:acme, 'two', '+12125550165', 'America/Los_Angeles'), (:acme, 'nowhere', '+15555550166', 'UTC-5');
+SELECT p, q.* FROM unnest('{+12125550162,+12125550163,+12125550164,+12125550165,+15555550166}'::text[]) AS p, pg_temp.quiet(p, '2026-07-01 04:00') AS q ORDER BY p;
+-- nor is an offset read the other way: at 15:30 it would be evening in what POSIX takes UTC-5 for
+SELECT * FROM pg_temp.quiet('+12125550164', '2026-07-01 15:30');
+-- a mobile of Australia may be anywhere there, unless somebody says where; at 15:00 it is night in all of it
+CREATE FUNCTION pg_temp.australian(INOUT account text, INOUT organization text, OUT verdict text, OUT reason text)
+	LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE omnimsg.collection_accounts SET timezone = $1 WHERE primary_phone = '+61412345678';
+	UPDATE omnimsg.organizations SET timezone = $2 WHERE id = '11111111-1111-7111-8111-111111111111';
+	SELECT q.verdict, q.reason INTO australian.verdict, australian.reason FROM pg_temp.quiet('+61412345678', '2026-07-01 15:00') AS q;
+END
+$$;
+INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone) VALUES (:acme, 'mobile', '+61412345678');
+SELECT a.* FROM (VALUES (NULL, NULL), ('Europe/London', NULL), ('Europe/Londno', NULL), ('Sydney', NULL), ('UTC-5', NULL),
+	(NULL, 'Europe/London'), (NULL, 'Europe/Londno'), (NULL, 'Sydney'), (NULL, 'UTC-5')) AS w (account, organization), pg_temp.australian(account, organization) AS a;
+UPDATE omnimsg.organizations SET timezone = NULL WHERE id = :acme;
+-- an area code that is new is somewhere from coast to coast; one that is nobody's at home is nowhere
+SELECT * FROM pg_temp.quiet('+14835550161', '2026-07-01 04:00', '2026-07-01 14:59:59', '2026-07-01 15:00', '2026-07-01 23:59:59', '2026-07-02 00:00');
+SELECT p, q.* FROM unnest('{+18005550161,+15555550161}'::text[]) AS p, pg_temp.quiet(p, '2026-07-01 04:00') AS q ORDER BY p;
+-- where the organization is counts for them; a name that is no place counts for nothing there, too
+UPDATE omnimsg.organizations SET timezone = 'UTC-5' WHERE id = :acme;
+SELECT p, q.* FROM unnest('{+12125550161,+18005550161,+15555550161}'::text[]) AS p, pg_temp.quiet(p, '2026-07-01 04:00') AS q ORDER BY p;
+SELECT finding, detail FROM omnimsg_health() WHERE finding ~ 'time zone';
+UPDATE omnimsg.organizations SET timezone = 'America/New_York' WHERE id = :acme;
+SELECT p, q.* FROM unnest('{+12125550161,+14835550161,+18005550161,+15555550161}'::text[]) AS p, pg_temp.quiet(p, '2026-07-01 04:00', '2026-07-01 12:00') AS q ORDER BY p, 2;
+UPDATE omnimsg.organizations SET timezone = NULL WHERE id = :acme;
+RESET timezone;
 
 -- keywords of an organization
 SELECT * FROM pg_temp.calls('INSERT INTO omnimsg.keywords (organization_id, keyword, label) VALUES (''11111111-1111-7111-8111-111111111111'', %s)',
@@ -159,6 +217,19 @@ SELECT state FROM omnimsg_consent_as_of(:acme, 'sms', '+15555550180', '-infinity
 -- another organization, another channel
 SELECT state FROM omnimsg_consent_as_of('11111111-1111-7111-8111-111111111112', 'sms', '+15555550180');
 SELECT state FROM omnimsg_consent_as_of(:acme, 'voice', '+15555550180');
+
+-- a provider's block is dated when the message left, not when it was queued: a START between the two does not lift it
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, external_message_id, provider, sent_at, created_at)
+	SELECT :acme, omnimsg.uuid7(), 'outbound', 'sms', '+15555550199', w.person, 'hi', 'sent', w.external_id, 'telnyx', now() - w.sent, now() - interval '2 days'
+	  FROM (VALUES ('b1', '+15555550185', interval '1 hour'), ('b2', '+15555550186', interval '47 hours')) AS w (external_id, person, sent);
+SELECT * FROM pg_temp.ingest(pg_temp.received('b3', 'START', now() - interval '1 day', sender => '+15555550185'));
+SELECT * FROM pg_temp.ingest(pg_temp.received('b4', 'START', now() - interval '1 day', sender => '+15555550186'));
+SELECT id, i.* FROM unnest('{b1,b2}'::text[]) AS id, pg_temp.ingest(pg_temp.status(id, 'message.finalized', id, 'delivery_failed',
+	more => '{"errors": [{"code": "40300", "title": "Blocked due to STOP message"}]}')) AS i;
+SELECT q.address, q.source, q.occurred_at = m.sent_at AS when_it_left, c.state, c.provider_blocked
+  FROM omnimsg.opt_out_requests q JOIN omnimsg.messages m ON m.id = q.message_id
+  JOIN omnimsg.consents c ON c.organization_id = q.organization_id AND c.channel = q.channel AND c.address = q.address AND c.scope = 'all'
+ WHERE q.source = 'provider_block' ORDER BY 1;
 
 -- a number changes hands
 SELECT * FROM pg_temp.calls('SELECT * FROM omnimsg_assign_number(%s)',
