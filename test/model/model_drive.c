@@ -517,7 +517,8 @@ drive_insert(Session *session, Sequence *s, int organization, int phone, int sec
 	}
 	if (sms_consent)
 		expect_import(s, organization, SMS, phone, sms_consent == 'f', at, clock_now());
-	if (sms_consent && second >= 0)
+	/* a phone that is given twice is one */
+	if (sms_consent && second >= 0 && second != phone)
 		expect_import(s, organization, SMS, second, sms_consent == 'f', at, clock_now());
 	if (email_consent && email)
 		expect_import(s, organization, EMAIL, EMAIL_ADDRESS, email_consent == 'f', at, clock_now());
