@@ -1243,12 +1243,17 @@ AS $$
 	UNION ALL
 	SELECT 'error', 'numbers have opt-outs that their organization does not know of',
 		   string_agg(w.masked, ', ' ORDER BY w.masked),
-		   'People said STOP to them before they were added, or to another organization that shares them. Run omnimsg_assign_number(number, organization, share => true).'
+		   'People said STOP to them while they were nobody''s. Run omnimsg_assign_number(number, organization, share => true).'
 	  FROM (SELECT @extschema@.omnimsg_mask_phone(n.phone_number) AS masked
 			  FROM omnimsg.inbound_phone_numbers n
 			 WHERE EXISTS (SELECT 1 FROM omnimsg.opt_out_requests q
 							WHERE q.organization_id = '00000000-0000-0000-0000-000000000000'
 							  AND q.our_address = n.phone_number AND q.request_type = 'opt_out'
+							  AND NOT EXISTS (SELECT 1 FROM omnimsg.organizations o	-- the person has taken it back since
+												JOIN omnimsg.opt_out_requests i ON i.organization_id = o.id
+											   WHERE i.channel = q.channel AND i.address = q.address
+												 AND i.our_address = q.our_address AND i.request_type = 'opt_in'
+												 AND i.source NOT IN ('import', 'api') AND i.occurred_at > q.occurred_at)
 							  AND NOT EXISTS (SELECT 1 FROM omnimsg.opt_out_requests h
 											   WHERE h.organization_id IN (SELECT o.organization_id FROM omnimsg.inbound_phone_numbers o
 																			WHERE o.phone_number = n.phone_number)

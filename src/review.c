@@ -95,6 +95,9 @@ static OmStatement release_item = {
 	"   AND EXISTS (SELECT 1 FROM omnimsg.reviews v\n"
 	"                WHERE v.organization_id = o.organization_id AND v.address = m.peer_address\n"
 	"                  AND v.decision IS NULL AND v.due_at > $3)\n"
+	"   AND NOT EXISTS (SELECT 1 FROM omnimsg.reviews v\n"
+	"                    WHERE v.organization_id = o.organization_id AND v.address = m.peer_address\n"
+	"                      AND v.decision IS NULL AND v.due_at <= $3)\n"
 	"RETURNING o.organization_id",
 	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
@@ -256,16 +259,33 @@ settle(const Review *review, const char *decision, const char *actor, const OmRe
 								   request->decides ? "yes" : "no", NULL));
 }
 
+/* Blanks around a name are not part of it */
+static char *
+trimmed(char *name)
+{
+	size_t		length;
+
+	name += strspn(name, " \t\r\n");
+	for (length = strlen(name); length > 0 && strchr(" \t\r\n", name[length - 1]); length--)
+		name[length - 1] = '\0';
+	return name;
+}
+
 static char *
 actor_argument(FunctionCallInfo fcinfo, int number)
 {
-	char	   *actor = om_arg_text(fcinfo, number, "actor");
+	char	   *actor = trimmed(om_arg_text(fcinfo, number, "actor"));
 
-	if (actor[strspn(actor, " \t\r\n")] == '\0' || strlen(actor) > MAX_ACTOR ||
-		strcmp(actor, DEADLINE) == 0)
+	if (actor[0] == '\0' || strlen(actor) > MAX_ACTOR)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("actor must have 1 to %d bytes", MAX_ACTOR),
+				 errhint("Give the name of the person who decides; it goes on record.")));
+	if (pg_strcasecmp(actor, DEADLINE) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("actor must not be \"%s\"", DEADLINE),
+				 errdetail("On record it means that nobody decided in time."),
 				 errhint("Give the name of the person who decides; it goes on record.")));
 	return actor;
 }
