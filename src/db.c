@@ -9,15 +9,15 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-uint64
-om_db_run(OmStatement *statement, Datum *values)
+static uint64
+run(OmStatement *statement, Datum *values, int options)
 {
 	int			result;
 
 	if (statement->plan == NULL)
 	{
 		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types,
-											  CURSOR_OPT_GENERIC_PLAN);
+											  options);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -30,6 +30,18 @@ om_db_run(OmStatement *statement, Datum *values)
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+om_db_run(OmStatement *statement, Datum *values)
+{
+	return run(statement, values, 0);
+}
+
+uint64
+om_db_run_generic(OmStatement *statement, Datum *values)
+{
+	return run(statement, values, CURSOR_OPT_GENERIC_PLAN);
 }
 
 OmColumn *

@@ -4,8 +4,7 @@
  *
  * Each step of ingest is a few statements over whole batches.  A statement is a
  * static OmStatement whose plan is made once per backend; its arguments are
- * OmColumns, which become arrays that the SQL text unnests side by side.  The plan is generic: to plan
- * a statement anew for the values of each call costs many times what running it does.
+ * OmColumns, which become arrays that the SQL text unnests side by side.
  */
 #ifndef OM_DB_H
 #define OM_DB_H
@@ -41,6 +40,13 @@ typedef struct OmColumn
  * SPI_tuptable until the next call.  Returns the number of rows.
  */
 extern uint64 om_db_run(OmStatement *statement, Datum *values);
+
+/*
+ * The same for a statement of so many joins that planning it takes many times what running it does: it
+ * is planned once, not for the values, and again when statistics change.  Others must not: a plan that was
+ * made while the tables were empty reads all of them when they no longer are.
+ */
+extern uint64 om_db_run_generic(OmStatement *statement, Datum *values);
 
 extern OmColumn *om_column(Oid type, int capacity);
 extern void om_column_add(OmColumn *column, Datum value, bool isnull);

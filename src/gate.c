@@ -539,7 +539,7 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 	values[8] = om_column_array(columns[7]);
 	values[9] = om_column_array(columns[8]);
 
-	rows = om_db_run(&find_facts, values);
+	rows = om_db_run_generic(&find_facts, values);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		int			n = om_field_int(row, 1) - 1;
