@@ -281,9 +281,14 @@ operate(Session *session, Sequence *s)
 	}
 	else if (chance < 86)
 	{
-		int			kept = choose_customer(session, s, -1, -1);
-		int			gone = kept < 0 ? -1 : choose_customer(session, s, s->customers[kept].organization, kept);
+		int			kept;
+		int			gone;
 
+		/* short sequences rarely have two accounts of one organization by now */
+		for (int i = 0; i < 2; i++)
+			insert_account(session, s, true);
+		kept = choose_customer(session, s, -1, -1);
+		gone = kept < 0 ? -1 : choose_customer(session, s, s->customers[kept].organization, kept);
 		if (gone >= 0)
 			drive_merge(session, s, kept, gone);
 	}
