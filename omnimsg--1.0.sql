@@ -122,7 +122,7 @@ CREATE TABLE omnimsg.send_limits (
 	CHECK ((opens IS NULL) OPERATOR(pg_catalog.=) (closes IS NULL)),
 	CHECK (opens OPERATOR(pg_catalog.<) closes)
 );
-COMMENT ON TABLE omnimsg.send_limits IS 'when and how often an organization writes to people, by where they are; what no row says is 08:00 to 20:00, three marketing messages a day, and no limit for the rest';
+COMMENT ON TABLE omnimsg.send_limits IS 'when and how often an organization writes to people, by where they are; what no row says is 08:00 to 20:00, no marketing after three messages of any kind in a day, and no limit for the rest';
 COMMENT ON COLUMN omnimsg.send_limits.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.send_limits.region IS 'ISO 3166 region of the number, the beginning of the number with plus (an area code: +1305), or ''*'' for all; of several rows that fit the narrowest decides, value by value';
 COMMENT ON COLUMN omnimsg.send_limits.opens IS 'local time from which messages are sent; NULL leaves it to the next wider row';

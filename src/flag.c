@@ -10,24 +10,37 @@
 #include "arguments.h"
 #include "audit.h"
 #include "compat.h"
+#include "flag.h"
 #include "ingest.h"
 
 OM_SQL_FUNCTION(omnimsg_flag_address);
 
 static OmStatement set_flag = {
-	"INSERT INTO omnimsg.address_flags (organization_id, address, flag, since, note, flagged_by)\n"
+	"INSERT INTO omnimsg.address_flags AS f (organization_id, address, flag, since, note, flagged_by)\n"
 	"VALUES ($1, $2, $3, $4, nullif($5, ''), $6)\n"
 	"ON CONFLICT (organization_id, address) DO UPDATE\n"
 	"   SET flag = EXCLUDED.flag, since = EXCLUDED.since, note = EXCLUDED.note,\n"
 	"       flagged_by = EXCLUDED.flagged_by\n"
-	"RETURNING id",
-	6, {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
+	" WHERE NOT $7 OR f.since < EXCLUDED.since\n"
+	"RETURNING f.id",
+	7, {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID}, NULL
 };
 
 static OmStatement take_back = {
 	"DELETE FROM omnimsg.address_flags f WHERE f.organization_id = $1 AND f.address = $2 RETURNING f.id",
 	2, {UUIDOID, TEXTOID}, NULL
 };
+
+pg_uuid_t *
+om_flag_set(const pg_uuid_t *organization_id, const char *address, const char *flag,
+			TimestampTz since, const char *note, const char *who, bool only_newer)
+{
+	if (om_db_run(&set_flag, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
+				  CStringGetTextDatum(flag), TimestampTzGetDatum(since), CStringGetTextDatum(note),
+				  CStringGetTextDatum(who), BoolGetDatum(only_newer)}) == 0)
+		return NULL;
+	return om_field_uuid(0, 1);
+}
 
 /*
  * omnimsg_flag_address(organization_id uuid, address text, flag text, note text, since timestamptz)
@@ -47,7 +60,7 @@ omnimsg_flag_address(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	char	   *role = om_audit_role();
 	OmAudit    *audit;
-	uint64		changed;
+	pg_uuid_t  *changed = NULL;
 
 	if (since > now + OM_MAX_AHEAD * USECS_PER_SEC)
 		ereport(ERROR,
@@ -59,16 +72,14 @@ omnimsg_flag_address(PG_FUNCTION_ARGS)
 	address = om_address_for(address, strchr(address, '@') ? "email" : "sms",
 							 om_organization_region(organization_id));
 	if (flag != NULL)
-		changed = om_db_run(&set_flag, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
-				  CStringGetTextDatum(flag), TimestampTzGetDatum(since), CStringGetTextDatum(note),
-				  CStringGetTextDatum(role)});
-	else
-		changed = om_db_run(&take_back, (Datum[]) {UUIDPGetDatum(organization_id),
-							CStringGetTextDatum(address)});
+		changed = om_flag_set(organization_id, address, flag, since, note, role, false);
+	else if (om_db_run(&take_back, (Datum[]) {UUIDPGetDatum(organization_id),
+					   CStringGetTextDatum(address)}) > 0)
+		changed = om_field_uuid(0, 1);
 
 	audit = om_audit_begin(now, role);
-	if (changed > 0)
-		om_audit_add(audit, organization_id, "ADDRESS_FLAGGED", "address_flag", om_field_uuid(0, 1), NULL,
+	if (changed != NULL)
+		om_audit_add(audit, organization_id, "ADDRESS_FLAGGED", "address_flag", changed, NULL,
 					 om_audit_json("flag", flag ? flag : "none", NULL));
 	om_audit_write(audit);
 	SPI_finish();

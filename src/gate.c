@@ -41,7 +41,7 @@
  * regions than US) and wider than any longer beginning of a number.
  *
  * The last message that counts against a limit of N is the Nth newest: when that one is over, there is room again.
- * Three marketing messages a day are what the strictest states allow (Fla. Stat.
+ * Three messages a day are what the strictest states allow one who sells (Fla. Stat.
  * 501.616(6)).  The message itself is not counted, nor are those queued after it, or two
  * that wait would each keep the other from being sent; those before it are about to be sent, however
  * long they have waited.  A limit of nothing at all is no offset: the

@@ -15,6 +15,7 @@
 
 #include "arguments.h"
 #include "compat.h"
+#include "flag.h"
 #include "review.h"
 #include "shmem.h"
 
@@ -74,16 +75,6 @@ static OmStatement wake_items = {
 	"   AND m.organization_id = o.organization_id AND m.id = o.message_id\n"
 	"   AND m.created_at = o.created_at AND m.peer_address = $2",
 	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
-};
-
-static OmStatement flag_wrong_number = {
-	"INSERT INTO omnimsg.address_flags AS f (organization_id, address, flag, since, note, flagged_by)\n"
-	"VALUES ($1, $2, 'wrong_number', $3, $4, $5)\n"
-	"ON CONFLICT (organization_id, address) DO UPDATE\n"
-	"   SET flag = EXCLUDED.flag, since = EXCLUDED.since, note = EXCLUDED.note,\n"
-	"       flagged_by = EXCLUDED.flagged_by\n"
-	" WHERE f.since < EXCLUDED.since",
-	5, {UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
 };
 
 static OmStatement release_item = {
@@ -337,10 +328,8 @@ omnimsg_review(PG_FUNCTION_ARGS)
 		if (strcmp(decision, "opt_out") == 0)
 			request = opt_out(&review, actor, now, 0);
 		else if (strcmp(decision, "wrong_number") == 0)
-			om_db_run(&flag_wrong_number, (Datum[]) {UUIDPGetDatum(&review.organization_id),
-					  CStringGetTextDatum(review.address), TimestampTzGetDatum(review.occurred_at),
-					  CStringGetTextDatum("the person says so in a message that was reviewed"),
-					  CStringGetTextDatum(actor)});
+			om_flag_set(&review.organization_id, review.address, "wrong_number", review.occurred_at,
+						"the person says so in a message that was reviewed", actor, true);
 		audit = om_audit_begin(now, psprintf("reviewer:%s", actor));
 		settle(&review, decision, actor, request, audit, now);
 		om_audit_write(audit);
