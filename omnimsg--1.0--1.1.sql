@@ -11,6 +11,116 @@
 -- The journal: what received webhooks became, dead letters and their replay
 --
 
+ALTER TABLE omnimsg.events ADD COLUMN sqlstate pg_catalog.text,
+	ADD COLUMN attempts pg_catalog.int4 NOT NULL DEFAULT 0;
+COMMENT ON COLUMN omnimsg.events.sqlstate IS 'of a dead letter: SQLSTATE of the error that the last attempt met; NULL when its content could not be read';
+COMMENT ON COLUMN omnimsg.events.attempts IS 'how often it was tried, each attempt that was rolled back included; 0 for a stale one, which was not tried, and for rows of version 1.0, which did not count';
+COMMENT ON COLUMN omnimsg.events.dedupe_key IS '''received:'' and the message id for inbound messages, else the event id, else the SHA-256 of the body; of what was kept without being tried ''stale:'' and that, or ''crashed:'' and the SHA-256';
+
+CREATE OR REPLACE VIEW omnimsg.dead_letters WITH (security_invoker = true) AS
+	SELECT e.provider, e.dedupe_key, e.event_type, e.occurred_at, e.received_at,
+		   e.organization_id, e.reason, e.key_id, pg_catalog.octet_length(e.raw) AS raw_bytes,
+		   e.sqlstate, e.attempts
+	  FROM omnimsg.events e
+	 WHERE e.outcome OPERATOR(pg_catalog.=) 'dead';
+COMMENT ON COLUMN omnimsg.dead_letters.reason IS 'why it could not be applied; begins with ''stale'' when its signed time was too far from the relay''s clock, with ''crashed'' when it took the server down each time it was tried';
+COMMENT ON COLUMN omnimsg.dead_letters.sqlstate IS 'SQLSTATE of the error that the last attempt met; NULL when its content could not be read';
+COMMENT ON COLUMN omnimsg.dead_letters.attempts IS 'how often it was tried';
+
+-- One row per transaction and provider, so that nobody waits for anybody; omnimsg.fold_event_counts() adds them up.
+CREATE TABLE omnimsg.event_counts (
+	id pg_catalog.uuid PRIMARY KEY DEFAULT omnimsg.uuid7(),
+	provider pg_catalog.text NOT NULL,
+	received pg_catalog.int8 NOT NULL DEFAULT 0,
+	duplicates pg_catalog.int8 NOT NULL DEFAULT 0,
+	purged_applied pg_catalog.int8 NOT NULL DEFAULT 0,
+	purged_ignored pg_catalog.int8 NOT NULL DEFAULT 0,
+	counted_at pg_catalog.timestamptz NOT NULL
+);
+COMMENT ON TABLE omnimsg.event_counts IS 'what each transaction received and what was purged from the journal, counted apart from omnimsg.events; append-only but for omnimsg.fold_event_counts(); see omnimsg.conservation';
+COMMENT ON COLUMN omnimsg.event_counts.id IS 'identifies the row';
+COMMENT ON COLUMN omnimsg.event_counts.provider IS 'who sent them';
+COMMENT ON COLUMN omnimsg.event_counts.received IS 'events that were claimed: each once, however often it was delivered';
+COMMENT ON COLUMN omnimsg.event_counts.duplicates IS 'events that had been claimed before, and left no row; counted since version 1.1';
+COMMENT ON COLUMN omnimsg.event_counts.purged_applied IS 'applied events that retention deleted from the journal';
+COMMENT ON COLUMN omnimsg.event_counts.purged_ignored IS 'ignored events that retention deleted from the journal';
+COMMENT ON COLUMN omnimsg.event_counts.counted_at IS 'when';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.event_counts', '');
+
+-- a database of version 1.0 has received what its journal has
+INSERT INTO omnimsg.event_counts (provider, received, counted_at)
+	SELECT e.provider, pg_catalog.count(*), pg_catalog.now() FROM omnimsg.events e GROUP BY e.provider;
+
+CREATE FUNCTION omnimsg.count_purged(provider pg_catalog.text, applied pg_catalog.int8, ignored pg_catalog.int8)
+	RETURNS pg_catalog.void
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO omnimsg.event_counts (provider, purged_applied, purged_ignored, counted_at)
+		VALUES (count_purged.provider, count_purged.applied, count_purged.ignored, now())
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.count_purged(pg_catalog.text, pg_catalog.int8, pg_catalog.int8) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.count_purged(pg_catalog.text, pg_catalog.int8, pg_catalog.int8) IS 'note how many applied and ignored events of a provider retention has deleted from the journal, in the transaction that deleted them';
+
+CREATE FUNCTION omnimsg.fold_event_counts() RETURNS pg_catalog.int8
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH counts AS (
+		DELETE FROM omnimsg.event_counts c
+		 WHERE c.id IN (SELECT l.id FROM omnimsg.event_counts l FOR UPDATE SKIP LOCKED)
+		RETURNING c.provider, c.received, c.duplicates, c.purged_applied, c.purged_ignored),
+	folded AS (
+		INSERT INTO omnimsg.event_counts (provider, received, duplicates, purged_applied, purged_ignored, counted_at)
+			SELECT c.provider, sum(c.received), sum(c.duplicates), sum(c.purged_applied), sum(c.purged_ignored), now()
+			  FROM counts c GROUP BY c.provider)
+	SELECT count(*) FROM counts
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.fold_event_counts() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.fold_event_counts() IS 'add the rows of omnimsg.event_counts up to one per provider; returns how many there were';
+
+CREATE VIEW omnimsg.conservation WITH (security_invoker = true) AS
+	SELECT w.*, w.received OPERATOR(pg_catalog.-) (w.applied OPERATOR(pg_catalog.+) w.ignored OPERATOR(pg_catalog.+) w.dead OPERATOR(pg_catalog.+) w.pending) AS difference,
+		   w.received OPERATOR(pg_catalog.=) (w.applied OPERATOR(pg_catalog.+) w.ignored OPERATOR(pg_catalog.+) w.dead OPERATOR(pg_catalog.+) w.pending) AS is_conserved
+	  FROM (SELECT provider, coalesce(c.received, 0) AS received,
+				   coalesce(e.applied, 0) OPERATOR(pg_catalog.+) coalesce(c.purged_applied, 0) AS applied,
+				   coalesce(e.ignored, 0) OPERATOR(pg_catalog.+) coalesce(c.purged_ignored, 0) AS ignored,
+				   coalesce(e.dead, 0) AS dead, coalesce(e.pending, 0) AS pending,
+				   coalesce(c.purged_applied, 0) OPERATOR(pg_catalog.+) coalesce(c.purged_ignored, 0) AS purged,
+				   coalesce(c.duplicates, 0) AS duplicates
+			  FROM (SELECT j.provider,
+						   pg_catalog.count(*) FILTER (WHERE j.outcome OPERATOR(pg_catalog.=) 'applied') AS applied,
+						   pg_catalog.count(*) FILTER (WHERE j.outcome OPERATOR(pg_catalog.=) 'ignored') AS ignored,
+						   pg_catalog.count(*) FILTER (WHERE j.outcome OPERATOR(pg_catalog.=) 'dead') AS dead,
+						   pg_catalog.count(*) FILTER (WHERE j.outcome OPERATOR(pg_catalog.=) 'pending') AS pending
+					  FROM omnimsg.events j GROUP BY j.provider) AS e
+			  FULL JOIN (
+					SELECT n.provider, pg_catalog.sum(n.received)::pg_catalog.int8 AS received,
+						   pg_catalog.sum(n.duplicates)::pg_catalog.int8 AS duplicates,
+						   pg_catalog.sum(n.purged_applied)::pg_catalog.int8 AS purged_applied,
+						   pg_catalog.sum(n.purged_ignored)::pg_catalog.int8 AS purged_ignored
+					  FROM omnimsg.event_counts n GROUP BY n.provider) AS c USING (provider)) AS w;
+COMMENT ON VIEW omnimsg.conservation IS 'that nothing vanishes: of each provider, received = applied + ignored + dead + pending in every snapshot; received is counted apart from the journal, so a row that was removed or added behind its back shows; reads the whole journal';
+COMMENT ON COLUMN omnimsg.conservation.provider IS 'who sent them';
+COMMENT ON COLUMN omnimsg.conservation.received IS 'events that were claimed, each once; by omnimsg.event_counts';
+COMMENT ON COLUMN omnimsg.conservation.applied IS 'applied, by the journal and by what was purged from it';
+COMMENT ON COLUMN omnimsg.conservation.ignored IS 'without effect, with the reason; by the journal and by what was purged from it';
+COMMENT ON COLUMN omnimsg.conservation.dead IS 'dead letters that are open';
+COMMENT ON COLUMN omnimsg.conservation.pending IS 'waiting for their message';
+COMMENT ON COLUMN omnimsg.conservation.purged IS 'how many of the applied and ignored retention has deleted from the journal';
+COMMENT ON COLUMN omnimsg.conservation.duplicates IS 'further deliveries of the same events, since version 1.1; beside the sum, for they leave no row';
+COMMENT ON COLUMN omnimsg.conservation.difference IS 'how many are missing; negative: how many are too many';
+COMMENT ON COLUMN omnimsg.conservation.is_conserved IS 'whether nothing is missing and nothing too many';
+
+CREATE FUNCTION @extschema@.omnimsg_keep_dead(providers pg_catalog.text[], bodies pg_catalog.bytea[],
+		signatures pg_catalog.text[], signed_at pg_catalog.text[], key_ids pg_catalog.text[],
+		reasons pg_catalog.text[])
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_keep_dead(pg_catalog.text[], pg_catalog.bytea[], pg_catalog.text[],
+	pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_keep_dead(pg_catalog.text[], pg_catalog.bytea[], pg_catalog.text[],
+	pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) IS 'keep verified webhooks as dead letters, without effect: arrays as of omnimsg_ingest_batch(), and why: ''stale'' (signed too long ago or ahead; outcome ''duplicate'' when the event itself is in the journal) or ''crashed'' (took the server down; its content is not looked into); the event itself can still come and is applied then; durable when the transaction commits; needs READ COMMITTED';
+
 
 --
 -- What is to be sent: unknown outcomes and what is found out about them

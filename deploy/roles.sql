@@ -30,7 +30,7 @@ SELECT pg_catalog.format('REVOKE ALL ON FUNCTION %1$s FROM PUBLIC; GRANT EXECUTE
 	AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
 	AND d.refobjid = e.oid AND e.extname = 'omnimsg'
- WHERE p.proname IN ('omnimsg_ingest', 'omnimsg_ingest_batch')
+ WHERE p.proname IN ('omnimsg_ingest', 'omnimsg_ingest_batch', 'omnimsg_keep_dead')
 \gexec
 
 -- what deploy/prometheus/postgres_exporter.yml reads: kinds and states, no addresses

@@ -120,15 +120,17 @@ check_event(OmEvent *event)
 static void
 settle_time(OmEvent *event, TimestampTz now)
 {
-	TimestampTz signed_at = event->delivery->signed_at ? event->delivery->signed_at : now;
+	const OmDelivery *delivery = event->delivery;
+	TimestampTz signed_at = delivery->signed_at ? delivery->signed_at :
+		delivery->received_at ? delivery->received_at : now;
 
 	if (event->occurred_at == 0 ||
 		event->occurred_at > signed_at + OM_MAX_AHEAD * USECS_PER_SEC)
 		event->occurred_at = signed_at;
 }
 
-static char *
-body_hash(const OmDelivery *delivery)
+char *
+om_body_hash(const OmDelivery *delivery)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 	char	   *hex = palloc(sizeof(hash) * 2 + 1);
@@ -151,7 +153,7 @@ dedupe_key(const OmEvent *event)
 		return psprintf("received:%s", event->external_id);
 	if (event->event_id && *event->event_id)
 		return event->event_id;
-	return body_hash(event->delivery);
+	return om_body_hash(event->delivery);
 }
 
 /*

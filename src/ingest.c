@@ -15,15 +15,14 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "account.h"
 #include "compat.h"
-#include "core/timestamp.h"
 #include "ingest.h"
 
 #define RESULT_COLUMNS 10
@@ -64,22 +63,27 @@ static OmStatement find_pending_since = {
 	FIND_PENDING("e.received_at >= $1"), 1, {TIMESTAMPTZOID}, NULL
 };
 
-/*
- * What the design promises holds in READ COMMITTED only: each statement must see what
- * others committed while we waited for their locks.  And a 200 must be on disk, whatever the
- * caller has set: inside the function, for this transaction.
- */
-static void
-prepare_transaction(void)
+void
+om_ingest_begin(FunctionCallInfo fcinfo)
 {
+	/* What the design promises needs that each statement sees what others committed meanwhile */
 	if (XactIsoLevel != XACT_READ_COMMITTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("omnimsg_ingest needs transaction isolation level READ COMMITTED"),
+				 errmsg("%s needs transaction isolation level READ COMMITTED",
+						get_func_name(fcinfo->flinfo->fn_oid)),
 				 errhint("Set default_transaction_isolation to 'read committed' for this role.")));
+	/* A 200 must be on disk, whatever the caller has set: inside the function, for this transaction */
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
+	if (sodium_init() < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libsodium")));
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
 }
 
 /*
@@ -118,18 +122,16 @@ is_fault_of_content(int sqlstate)
 	}
 }
 
-/*
- * Run the steps in a subtransaction.  NULL when they succeeded; else the error, which
- * has been rolled back and is the fault of the content.
- */
-static ErrorData *
-try_apply(OmBatch *batch)
+ErrorData *
+om_ingest_try(OmBatch *batch)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
 	batch->nevents = 0;
+	for (int i = 0; i < batch->ndeliveries; i++)
+		batch->deliveries[i]->attempts++;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -156,12 +158,12 @@ try_apply(OmBatch *batch)
 	return error;
 }
 
-/* A delivery that cannot be applied: its events go to the journal as they are, and nowhere else */
-static void
-bury(OmBatch *batch, const ErrorData *error)
+/* What a delivery failed with, for its dead letter and for the log */
+void
+om_ingest_failed(OmDelivery *delivery, const ErrorData *error)
 {
-	char	   *reason = psprintf("%s (SQLSTATE %s)", "could not be applied",
-								  unpack_sql_state(error->sqlerrcode));
+	delivery->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	delivery->failure = psprintf("could not be applied (SQLSTATE %s)", delivery->sqlstate);
 
 	/* The message may quote values; it goes to the log of the server, without its detail */
 	ereport(WARNING,
@@ -170,20 +172,28 @@ bury(OmBatch *batch, const ErrorData *error)
 			 errdetail("The error was raised in %s, line %d.",
 					   error->filename ? error->filename : "an unknown file", error->lineno),
 			 errhint("See omnimsg.dead_letters.")));
+}
 
+/* A delivery that cannot be applied: its events go to the journal as they are, and nowhere else */
+static void
+bury(OmBatch *batch, const ErrorData *error)
+{
+	OmDelivery *delivery = batch->deliveries[0];
+
+	om_ingest_failed(delivery, error);
 	batch->nevents = 0;
 	om_event_read(batch);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		batch->events[i]->kind = OM_EVENT_BROKEN;
 		batch->events[i]->outcome = OM_DEAD;
-		batch->events[i]->reason = reason;
+		batch->events[i]->reason = delivery->failure;
 	}
 	om_journal_claim(batch);
 }
 
-static const char *
-outcome_name(OmOutcome outcome)
+const char *
+om_outcome_name(OmOutcome outcome)
 {
 	static const char *const names[] = {"applied", "duplicate", "ignored", "pending", "dead"};
 
@@ -212,30 +222,32 @@ put_uuid(Datum *values, bool *nulls, int column, const pg_uuid_t *uuid)
 	values[column] = PointerGetDatum(uuid);
 }
 
-/* One row of omnimsg.ingest_result per event */
-static void
-put_results(OmBatch *batch, ReturnSetInfo *out)
+HeapTuple
+om_ingest_result(const OmEvent *event, TupleDesc desc)
 {
-	for (int i = 0; out != NULL && i < batch->nevents; i++)
-	{
-		OmEvent    *event = batch->events[i];
-		bool		applied = event->outcome == OM_APPLIED;
-		Datum		values[RESULT_COLUMNS];
-		bool		nulls[RESULT_COLUMNS] = {false};
+	bool		applied = event->outcome == OM_APPLIED;
+	Datum		values[RESULT_COLUMNS];
+	bool		nulls[RESULT_COLUMNS] = {false};
 
-		values[0] = Int32GetDatum(event->delivery->ordinal);
-		values[1] = Int32GetDatum(event->part);
-		put_text(values, nulls, 2, outcome_name(event->outcome));
-		put_text(values, nulls, 3, event->event_type);
-		put_uuid(values, nulls, 4, event->nowners > 0 ? &event->organization_id : NULL);
-		put_uuid(values, nulls, 5, applied ? event->account_id : NULL);
-		put_uuid(values, nulls, 6, applied && event->has_message ? &event->message_id : NULL);
-		put_text(values, nulls, 7, event->kind == OM_EVENT_RECEIVED ?
-				 om_intent_label_name(event->intent.label) : NULL);
-		put_text(values, nulls, 8, reply_name(event->reply));
-		put_text(values, nulls, 9, event->reason ? event->reason : event->reply_reason);
-		tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
-	}
+	values[0] = Int32GetDatum(event->delivery->ordinal);
+	values[1] = Int32GetDatum(event->part);
+	put_text(values, nulls, 2, om_outcome_name(event->outcome));
+	put_text(values, nulls, 3, event->event_type);
+	put_uuid(values, nulls, 4, event->nowners > 0 ? &event->organization_id : NULL);
+	put_uuid(values, nulls, 5, applied ? event->account_id : NULL);
+	put_uuid(values, nulls, 6, applied && event->has_message ? &event->message_id : NULL);
+	put_text(values, nulls, 7, event->kind == OM_EVENT_RECEIVED ?
+			 om_intent_label_name(event->intent.label) : NULL);
+	put_text(values, nulls, 8, reply_name(event->reply));
+	put_text(values, nulls, 9, event->reason ? event->reason : event->reply_reason);
+	return heap_form_tuple(desc, values, nulls);
+}
+
+void
+om_ingest_put_results(const OmBatch *batch, ReturnSetInfo *out)
+{
+	for (int i = 0; i < batch->nevents; i++)
+		tuplestore_puttuple(out->setResult, om_ingest_result(batch->events[i], out->setDesc));
 }
 
 /* Deliveries in the order of the keys of their events, which is the order of the locks */
@@ -278,7 +290,7 @@ apply_alone(OmBatch *together, OmBatch *alone)
 		batch->deliveries[0] = delivery;
 		batch->ndeliveries = 1;
 		for (int tries = 0; tries < 2; tries++)
-			if ((error = try_apply(batch)) == NULL)
+			if ((error = om_ingest_try(batch)) == NULL)
 				break;
 		if (error != NULL)
 			bury(batch, error);
@@ -312,9 +324,10 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 	for (int i = 0; i < count; i++)
 		batch.deliveries[i] = &deliveries[i];
 
-	if (count > 0 && try_apply(&batch) == NULL)
+	if (count > 0 && om_ingest_try(&batch) == NULL)
 	{
-		put_results(&batch, out);
+		if (out != NULL)
+			om_ingest_put_results(&batch, out);
 		applied = count_applied(&batch);
 	}
 	else if (count > 0)
@@ -324,7 +337,8 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 		apply_alone(&batch, alone);
 		for (int i = 0; i < count; i++)
 		{
-			put_results(&alone[i], out);
+			if (out != NULL)
+				om_ingest_put_results(&alone[i], out);
 			applied += count_applied(&alone[i]);
 		}
 	}
@@ -332,57 +346,6 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 	return applied;
-}
-
-static char *
-text_or_null(Datum value, bool isnull)
-{
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* Unix seconds as they were signed; what is not digits was not a time that anybody signed */
-static TimestampTz
-signed_time(const char *text)
-{
-	int64		micros;
-
-	if (text == NULL || !om_unix_seconds_parse(text, strlen(text), &micros))
-		return 0;
-	if (micros > INT64CONST(253402300799) * USECS_PER_SEC)
-		return 0;				/* after the year 9999 */
-	return micros - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-}
-
-static void
-fill_delivery(OmDelivery *delivery, int ordinal, Datum provider, Datum body,
-			  Datum *optional, bool *isnull)
-{
-	bytea	   *bytes = DatumGetByteaPP(body);
-	char	   *signed_at;
-
-	/* The fourth, the provider's name for the delivery, is for providers whose bodies lack an id */
-	delivery->ordinal = ordinal;
-	delivery->provider = TextDatumGetCString(provider);
-	delivery->body = VARDATA_ANY(bytes);
-	delivery->length = VARSIZE_ANY_EXHDR(bytes);
-	delivery->signature = text_or_null(optional[0], isnull[0]);
-	signed_at = text_or_null(optional[1], isnull[1]);
-	delivery->signed_at = signed_time(signed_at);
-	delivery->key_id = text_or_null(optional[2], isnull[2]);
-	delivery->dedupe_key = NULL;
-}
-
-static void
-begin_ingest(FunctionCallInfo fcinfo)
-{
-	prepare_transaction();
-	if (sodium_init() < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYSTEM_ERROR),
-				 errmsg("could not initialize libsodium")));
-	InitMaterializedSRF(fcinfo, 0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 }
 
 /*
@@ -395,20 +358,9 @@ Datum
 omnimsg_ingest(PG_FUNCTION_ARGS)
 {
 	OmDelivery	delivery;
-	Datum		optional[4];
-	bool		isnull[4];
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("provider and body must not be NULL")));
-	for (int i = 0; i < 4; i++)
-	{
-		optional[i] = PG_GETARG_DATUM(i + 2);
-		isnull[i] = PG_ARGISNULL(i + 2);
-	}
-	begin_ingest(fcinfo);
-	fill_delivery(&delivery, 1, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), optional, isnull);
+	om_delivery_argument(fcinfo, &delivery);
+	om_ingest_begin(fcinfo);
 	ingest(&delivery, 1, false, (ReturnSetInfo *) fcinfo->resultinfo);
 	SPI_finish();
 	return (Datum) 0;
@@ -417,66 +369,14 @@ omnimsg_ingest(PG_FUNCTION_ARGS)
 /*
  * omnimsg_ingest_batch(providers text[], bodies bytea[], signatures text[], signed_at text[],
  *		key_ids text[], delivery_ids text[]) returns setof omnimsg.ingest_result
- *
- * Arrays side by side, all of the same length; of the last four an array may be NULL.
  */
 Datum
 omnimsg_ingest_batch(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"providers", "bodies", "signatures", "signed_at",
-	"key_ids", "delivery_ids"};
-	Datum	   *values[6] = {NULL};
-	bool	   *nulls[6] = {NULL};
 	OmDelivery *deliveries;
-	int			count = 0;
+	int			count = om_delivery_arrays(fcinfo, "delivery_ids", &deliveries, NULL);
 
-	for (int i = 0; i < 6; i++)
-	{
-		ArrayType  *array;
-		int			n;
-
-		if (PG_ARGISNULL(i))
-		{
-			if (i < 2)
-				ereport(ERROR,
-						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						 errmsg("%s must not be NULL", names[i])));
-			continue;
-		}
-		array = PG_GETARG_ARRAYTYPE_P(i);
-		if (ARR_NDIM(array) > 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-					 errmsg("%s must be an array of one dimension", names[i])));
-		deconstruct_array(array, i == 1 ? BYTEAOID : TEXTOID, -1, false, TYPALIGN_INT,
-						  &values[i], &nulls[i], &n);
-		if (i > 0 && n != count)
-			ereport(ERROR,
-					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-					 errmsg("%s must have as many elements as providers", names[i]),
-					 errdetail("It has %d, and providers has %d.", n, count)));
-		count = n;
-	}
-
-	begin_ingest(fcinfo);
-	deliveries = palloc0(sizeof(OmDelivery) * Max(count, 1));
-	for (int d = 0; d < count; d++)
-	{
-		Datum		optional[4];
-		bool		isnull[4];
-
-		if (nulls[0][d] || nulls[1][d])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("providers and bodies must not have NULL elements"),
-					 errdetail("Element %d is NULL.", d + 1)));
-		for (int i = 0; i < 4; i++)
-		{
-			isnull[i] = values[i + 2] == NULL || nulls[i + 2][d];
-			optional[i] = isnull[i] ? (Datum) 0 : values[i + 2][d];
-		}
-		fill_delivery(&deliveries[d], d + 1, values[0][d], values[1][d], optional, isnull);
-	}
+	om_ingest_begin(fcinfo);
 	ingest(deliveries, count, false, (ReturnSetInfo *) fcinfo->resultinfo);
 	SPI_finish();
 	return (Datum) 0;

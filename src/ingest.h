@@ -14,12 +14,17 @@
  *		account.c	last contact and the copy of the consent
  *		reply.c		an outbox item, if the rules allow one
  *		audit.c		one row per effect
+ * delivery.c reads the arguments of the functions that take deliveries, ingest.c runs the steps, and deadletter.c
+ * keeps deliveries without running them, and runs what did not succeed once more.
  * Each step is one function over the whole batch.  All memory is of the batch's context.
  */
 #ifndef OM_INGEST_H
 #define OM_INGEST_H
 
 #include "postgres.h"
+
+#include "access/htup.h"
+#include "nodes/execnodes.h"
 
 #include "audit.h"
 #include "consent.h"
@@ -52,6 +57,10 @@ typedef struct OmDelivery
 	char	   *key_id;			/* or NULL */
 	char	   *dedupe_key;		/* of one that is in the journal already, else NULL */
 	TimestampTz signed_at;		/* 0 when not given */
+	TimestampTz received_at;	/* of one that is in the journal already, else 0: now */
+	int			attempts;		/* how often it was tried in this transaction */
+	char	   *failure;		/* why the last attempt failed, and its SQLSTATE; or NULL */
+	char	   *sqlstate;
 } OmDelivery;
 
 typedef enum OmEventKind
@@ -191,6 +200,9 @@ extern bool om_request_is_for(const OmEvent *event, const char *channel);
 /* event.c: a new event of a delivery, at the end of the batch */
 extern OmEvent *om_event_new(OmBatch *batch, OmDelivery *delivery);
 
+/* event.c: SHA-256 of the body in hex: the key of what has no other */
+extern char *om_body_hash(const OmDelivery *delivery);
+
 /*
  * event.c: the canonical form of an address: E.164 where it is a phone number (*reachable), else as it
  * was written, without blanks around it.  No region is assumed: a provider writes international
@@ -203,6 +215,34 @@ extern void om_telnyx_read(OmBatch *batch, OmDelivery *delivery);
 
 /* provider_telnyx_event.c: a time as Telnyx writes it; 0 for NULL and for what is none */
 extern TimestampTz om_telnyx_time(const char *text);
+
+/*
+ * delivery.c: the arguments of a function as deliveries.  The first takes provider, body, signature, signed_at
+ * and key_id; the second arrays of these and a sixth one of texts, side by side and all of the same length, of
+ * which the first two must not be NULL, and returns how many deliveries that are.
+ */
+extern void om_delivery_argument(FunctionCallInfo fcinfo, OmDelivery *delivery);
+extern int	om_delivery_arrays(FunctionCallInfo fcinfo, const char *sixth_name,
+							   OmDelivery **deliveries, char ***sixth);
+
+/*
+ * ingest.c: what every function does first that writes the journal: READ COMMITTED is asked for, the commit made
+ * durable, the set that is returned set up, and SPI connected.
+ */
+extern void om_ingest_begin(FunctionCallInfo fcinfo);
+
+/*
+ * ingest.c: run the steps over a batch in a subtransaction.  NULL when they succeeded; else the error, which
+ * has been rolled back and is the fault of the content: om_ingest_failed notes it in the delivery and logs it.
+ * All other errors are raised.
+ */
+extern ErrorData *om_ingest_try(OmBatch *batch);
+extern void om_ingest_failed(OmDelivery *delivery, const ErrorData *error);
+
+/* ingest.c: one row of omnimsg.ingest_result per event */
+extern HeapTuple om_ingest_result(const OmEvent *event, TupleDesc desc);
+extern void om_ingest_put_results(const OmBatch *batch, ReturnSetInfo *out);
+extern const char *om_outcome_name(OmOutcome outcome);
 
 /*
  * ingest.c: apply the status events that waited for messages which are there now.  Called

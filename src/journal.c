@@ -16,16 +16,16 @@
 
 #define JOURNAL_COLUMNS \
 	"provider, dedupe_key, event_type, occurred_at, organization_id, message_id,\n" \
-	"external_message_id, outcome, reason, key_id, signed_at, signature, raw"
+	"external_message_id, outcome, reason, key_id, signed_at, signature, raw, sqlstate, attempts"
 #define JOURNAL_TYPES \
 	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID, UUIDARRAYOID, \
 	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, \
-	BYTEAARRAYOID
-#define JOURNAL_ARGS 13
+	BYTEAARRAYOID, TEXTARRAYOID, INT4ARRAYOID
+#define JOURNAL_ARGS 15
 
 static OmStatement claim = {
 	"INSERT INTO omnimsg.events (received_at, " JOURNAL_COLUMNS ")\n"
-	"SELECT $14, w.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w\n"
+	"SELECT $16, w.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS w\n"
 	"ON CONFLICT (provider, dedupe_key) DO NOTHING\n"
 	"RETURNING provider, dedupe_key",
 	JOURNAL_ARGS + 1, {JOURNAL_TYPES, TIMESTAMPTZOID}, NULL
@@ -38,16 +38,30 @@ static OmStatement claim = {
 static OmStatement claim_again = {
 	"WITH claimed AS (\n"
 	"UPDATE omnimsg.events e\n"
-	"   SET organization_id = w.organization_id, message_id = w.message_id,\n"
+	"   SET event_type = w.event_type, occurred_at = w.occurred_at,\n"
+	"       organization_id = w.organization_id, message_id = w.message_id,\n"
 	"       external_message_id = w.external_message_id, outcome = w.outcome,\n"
-	"       reason = w.reason, signature = w.signature, raw = w.raw\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w (" JOURNAL_COLUMNS ")\n"
+	"       reason = w.reason, sqlstate = w.sqlstate, attempts = e.attempts + w.attempts,\n"
+	"       signature = w.signature, raw = w.raw\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)\n"
+	"    AS w (" JOURNAL_COLUMNS ")\n"
 	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key\n"
 	"   AND e.outcome IN ('pending', 'dead')\n"
 	"RETURNING e.provider, e.dedupe_key)\n"
 	"SELECT c.provider, c.dedupe_key FROM claimed c\n"
 	" ORDER BY c.provider COLLATE \"C\", c.dedupe_key COLLATE \"C\"",
 	JOURNAL_ARGS, {JOURNAL_TYPES}, NULL
+};
+
+/*
+ * What was received is counted here and not by counting rows, so that omnimsg.conservation shows a row that
+ * has vanished from the journal.  A row per provider and transaction, so that nobody waits for anybody.
+ */
+static OmStatement count_received = {
+	"INSERT INTO omnimsg.event_counts (provider, received, duplicates, counted_at)\n"
+	"SELECT w.provider, w.received, w.duplicates, $4\n"
+	"  FROM unnest($1, $2, $3) AS w(provider, received, duplicates)",
+	4, {TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
 static int
@@ -71,25 +85,6 @@ same_key(const OmEvent *left, const OmEvent *right)
 		strcmp(left->dedupe_key, right->dedupe_key) == 0;
 }
 
-static const char *
-outcome_word(OmOutcome outcome)
-{
-	switch (outcome)
-	{
-		case OM_APPLIED:
-			return "applied";
-		case OM_IGNORED:
-			return "ignored";
-		case OM_PENDING:
-			return "pending";
-		case OM_DEAD:
-			return "dead";
-		case OM_DUPLICATE:
-			break;
-	}
-	elog(ERROR, "a duplicate is not journaled");
-}
-
 /* The bytes are kept where somebody may have to read them again: as evidence, or to apply them */
 static bool
 keeps_raw(const OmEvent *event)
@@ -100,12 +95,38 @@ keeps_raw(const OmEvent *event)
 		(event->kind == OM_EVENT_STATUS && event->status && strcmp(event->status, "blocked") == 0);
 }
 
+/* sorted has the events of each provider side by side */
+static void
+count_events(OmEvent **sorted, int count, TimestampTz now)
+{
+	OmColumn   *providers = om_column(TEXTOID, 1);
+	OmColumn   *received = om_column(INT4OID, 1);
+	OmColumn   *duplicates = om_column(INT4OID, 1);
+	int			first = 0;
+
+	for (int i = 1; i <= count; i++)
+	{
+		int			claimed = 0;
+
+		if (i < count && strcmp(sorted[i]->delivery->provider, sorted[first]->delivery->provider) == 0)
+			continue;
+		for (int e = first; e < i; e++)
+			claimed += sorted[e]->outcome != OM_DUPLICATE;
+		om_column_add_text(providers, sorted[first]->delivery->provider);
+		om_column_add_int(received, claimed);
+		om_column_add_int(duplicates, i - first - claimed);
+		first = i;
+	}
+	om_db_run(&count_received, (Datum[]) {om_column_array(providers), om_column_array(received),
+			  om_column_array(duplicates), TimestampTzGetDatum(now)});
+}
+
 void
 om_journal_claim(OmBatch *batch)
 {
 	static const Oid types[JOURNAL_ARGS] = {
 		TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, UUIDOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID, INT4OID
 	};
 	OmEvent   **sorted = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	OmColumn   *columns[JOURNAL_ARGS];
@@ -137,7 +158,7 @@ om_journal_claim(OmBatch *batch)
 		om_column_add_uuid(columns[4], routed ? &event->organization_id : NULL);
 		om_column_add_uuid(columns[5], event->has_message ? &event->message_id : NULL);
 		om_column_add_text(columns[6], event->outcome == OM_PENDING ? event->external_id : NULL);
-		om_column_add_text(columns[7], outcome_word(event->outcome));
+		om_column_add_text(columns[7], om_outcome_name(event->outcome));
 		om_column_add_text(columns[8], event->reason);
 		om_column_add_text(columns[9], event->delivery->key_id);
 		om_column_add_time(columns[10], event->delivery->signed_at);
@@ -152,6 +173,8 @@ om_journal_claim(OmBatch *batch)
 		}
 		else
 			om_column_add(columns[12], (Datum) 0, true);
+		om_column_add_text(columns[13], event->outcome == OM_DEAD ? event->delivery->sqlstate : NULL);
+		om_column_add_int(columns[14], event->delivery->attempts);
 	}
 
 	for (int c = 0; c < JOURNAL_ARGS; c++)
@@ -184,4 +207,6 @@ om_journal_claim(OmBatch *batch)
 	/* An event that was claimed and not applied would be lost for ever */
 	if (row != rows)
 		elog(ERROR, "claimed events came back in another order");
+	if (!batch->again)
+		count_events(sorted, batch->nevents, batch->now);
 }

@@ -194,7 +194,7 @@ drive_clean(Session *session)
 	{
 		PGresult   *result = PQexec(session->conn,
 									"SET lock_timeout = '2s';\n"
-									"TRUNCATE omnimsg.collection_accounts, omnimsg.account_repairs, omnimsg.events,\n"
+									"TRUNCATE omnimsg.collection_accounts, omnimsg.account_repairs, omnimsg.events, omnimsg.event_counts,\n"
 									"    omnimsg.messages, omnimsg.opt_out_requests, omnimsg.consents,\n"
 									"    omnimsg.consent_repairs, omnimsg.reviews, omnimsg.address_flags, omnimsg.outbox,\n"
 									"    omnimsg.reply_windows, omnimsg.audit_logs, omnimsg.inbound_phone_numbers;\n"
