@@ -36,12 +36,12 @@
 #include "consent.h"
 #include "core/backoff.h"
 #include "dispatcher.h"
+#include "fetch.h"
 #include "guc.h"
 #include "http.h"
 #include "ingest.h"
 #include "outbox.h"
 #include "provider_telnyx_send.h"
-#include "pull.h"
 #include "review.h"
 #include "secret.h"
 #include "shmem.h"
@@ -344,11 +344,11 @@ send_item(OmItem *item, const char *url)
 	sodium_memzero(secret, sizeof(secret));
 }
 
-/* A page of an opt-out list takes no place from a message */
+/* What is asked of the provider takes no place from a message */
 static int
 messages_in_flight(void)
 {
-	return om_http_in_flight() - om_pull_in_flight();
+	return om_http_in_flight() - om_fetch_in_flight();
 }
 
 /* Milliseconds that a claim lasts: always longer than a request may take */
@@ -435,7 +435,7 @@ collect_answers(void)
 		int64		retry_after = om_retry_after_ms(http->retry_after, strlen(http->retry_after),
 													time(NULL));
 
-		if (om_pull_is_its_answer(http))
+		if (om_fetch_is_its_answer(http))
 			continue;
 		before = MemoryContextSwitchTo(item->context);
 		om_telnyx_answer(http, &answer);
@@ -578,13 +578,13 @@ work(TimestampTz *housekept_at, bool woken)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait;
-	long		wait_to_pull;
+	long		wait_to_fetch;
 
 	/* Answers first: they are the only thing here that could get lost */
 	collect_answers();
 
 	/* A socket that moved is no reason to ask the database; a clock that was set back is one */
-	if (!woken && nfinished == 0 && !om_pull_has_answer() && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
+	if (!woken && nfinished == 0 && !om_fetch_has_answer() && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
 		return TimestampDifferenceMilliseconds(now, look_at);
 	look_at = 0;
 	if (!look_for_extension())
@@ -605,8 +605,8 @@ work(TimestampTz *housekept_at, bool woken)
 
 		wait = Min(wait, wait_to_send);
 	}
-	wait_to_pull = om_pull_work(now, woken, om_dispatch && now >= settled_at, round_context, item_context);
-	wait = Min(wait, wait_to_pull);
+	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && now >= settled_at, round_context, item_context);
+	wait = Min(wait, wait_to_fetch);
 	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
 						  messages_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
 						  messages_in_flight());

@@ -14,7 +14,7 @@
  * missing from the mirror, until the next pull; what was recorded as an opt-out stays.
  *
  * Who works on a pull locks the row of its account.  The worker passes over an account that somebody
- * else has locked.
+ * else has locked, and waits for no row: it has messages to send.
  */
 #include "postgres.h"
 
@@ -26,9 +26,12 @@
 #include "audit.h"
 #include "compat.h"
 #include "consent.h"
+#include "dispatcher.h"
+#include "fetch.h"
 #include "guc.h"
 #include "ingest.h"
 #include "optout.h"
+#include "provider_telnyx_optout.h"
 #include "shmem.h"
 
 OM_SQL_FUNCTION(omnimsg_pull_optouts);
@@ -38,6 +41,16 @@ OM_SQL_FUNCTION(omnimsg_pull_optouts);
 
 /* How soon an account that somebody had locked is looked at again */
 #define LOCKED_USECS	USECS_PER_SEC
+
+/* A page that is to be asked for, of a pull that is recorded as being under way */
+typedef struct OmOptoutPull
+{
+	OmFetch		fetch;
+	pg_uuid_t	account_id;
+	char	   *account_name;
+	TimestampTz started_at;
+	int			page;			/* from 1 */
+} OmOptoutPull;
 
 /*
  * When the worker asks about an account, $1 being the setting.  '-infinity' is what
@@ -178,11 +191,12 @@ static OmStatement ask_all = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-OmOptoutPull *
-om_optout_begin(TimestampTz now, MemoryContext parent, TimestampTz *next)
+static OmFetch *
+next_page(TimestampTz now, MemoryContext parent, TimestampTz *when)
 {
 	MemoryContext before;
 	OmOptoutPull *pull;
+	char	   *profile;
 	bool		under_way;
 	bool		isnull;
 
@@ -190,33 +204,31 @@ om_optout_begin(TimestampTz now, MemoryContext parent, TimestampTz *next)
 				  TimestampTzGetDatum(now)}) == 0)
 	{
 		om_db_run(&find_next, (Datum[]) {Int32GetDatum(om_optout_pull_interval)});
-		*next = om_field_time(0, 1, &isnull);
-		if (!isnull && *next <= now)
-			*next = now + LOCKED_USECS;
+		*when = om_field_time(0, 1, &isnull);
+		if (!isnull && *when <= now)
+			*when = now + LOCKED_USECS;
 		return NULL;
 	}
 
-	before = MemoryContextSwitchTo(AllocSetContextCreate(parent, "omnimsg opt-out pull",
-														 ALLOCSET_SMALL_SIZES));
-	pull = palloc0(sizeof(OmOptoutPull));
-	pull->context = CurrentMemoryContext;
+	pull = om_fetch_new(&om_optout_fetch, sizeof(OmOptoutPull), parent);
+	before = MemoryContextSwitchTo(pull->fetch.context);
 	pull->account_id = *om_field_uuid(0, 1);
 	pull->account_name = om_field_text(0, 2);
-	pull->secret_name = om_field_text(0, 3);
-	pull->profile = om_field_text(0, 4);
+	pull->fetch.secret_name = om_field_text(0, 3);
+	profile = om_field_text(0, 4);
 	pull->started_at = om_field_time(0, 5, &isnull);
 	pull->page = om_field_int(0, 6);
-	pull->failures = om_field_int(0, 7);
+	pull->fetch.failures = om_field_int(0, 7);
 	under_way = om_field_bool(0, 8);
-	MemoryContextSwitchTo(before);
-
 	if (!under_way)
 	{
 		om_db_run(&start_pull, (Datum[]) {UUIDPGetDatum(&pull->account_id), TimestampTzGetDatum(now)});
 		pull->started_at = om_field_time(0, 1, &isnull);
 		pull->page = 1;
 	}
-	return pull;
+	pull->fetch.url = om_telnyx_optouts_url(profile, pull->page);
+	MemoryContextSwitchTo(before);
+	return &pull->fetch;
 }
 
 /* An opt-out of texts and calls, as the STOP that we missed would have been; returns that of the texts */
@@ -310,8 +322,12 @@ go_on(const OmOptoutPull *pull, int page, int pass, int total)
 			  Int32GetDatum(pass), Int32GetDatum(total)});
 }
 
-bool
-om_optout_store(const OmOptoutPull *pull, const OmOptoutPage *page, TimestampTz now)
+/*
+ * Store the page, record what was missed, and go on to the next page or end the pull.  False, and nothing is
+ * done, when the pull is another by now or its account is locked.
+ */
+static bool
+store_pull(const OmOptoutPull *pull, const OmOptoutPage *page, TimestampTz now)
 {
 	Datum		seen[2] = {UUIDPGetDatum(&pull->account_id), TimestampTzGetDatum(pull->started_at)};
 	int			pass;
@@ -343,13 +359,41 @@ om_optout_store(const OmOptoutPull *pull, const OmOptoutPage *page, TimestampTz 
 	return true;
 }
 
-void
-om_optout_fail(const OmOptoutPull *pull, const char *error, int64 retry_ms, TimestampTz now)
+static const char *
+take_page(OmFetch *fetch, const OmHttpAnswer *answer, TimestampTz now, bool *busy)
 {
+	const OmOptoutPull *pull = (OmOptoutPull *) fetch;
+	OmOptoutPage page;
+	const char *error = om_telnyx_optouts(answer, pull->page, &page);
+
+	if (error != NULL)
+		return error;
+	om_worker_begin("omnimsg: store opt-outs");
+	*busy = !store_pull(pull, &page, now);
+	om_worker_end();
+	return NULL;
+}
+
+static void
+record_failure(OmFetch *fetch, const char *error, int64 retry_ms, TimestampTz now)
+{
+	const OmOptoutPull *pull = (OmOptoutPull *) fetch;
+
 	om_db_run(&note_failure, (Datum[]) {UUIDPGetDatum(&pull->account_id),
 			  TimestampTzGetDatum(pull->started_at), CStringGetTextDatum(error),
 			  TimestampTzGetDatum(now + retry_ms * 1000)});
+	if (fetch->failures == 0)
+		ereport(WARNING,
+				(errmsg("omnimsg dispatcher: the opt-out list of provider account \"%s\" could not be pulled: %s",
+						pull->account_name, error),
+				 errhint("It is tried again. See last_error in omnimsg.optout_pulls.")));
 }
+
+const OmFetchUser om_optout_fetch = {
+	.next = next_page,
+	.take = take_page,
+	.fail = record_failure,
+};
 
 /*
  * omnimsg_pull_optouts() returns int
