@@ -131,6 +131,52 @@ COMMENT ON FUNCTION @extschema@.omnimsg_keep_dead(pg_catalog.text[], pg_catalog.
 -- Where this database may send from
 --
 
+CREATE TABLE omnimsg.arming (
+	singleton pg_catalog.bool PRIMARY KEY DEFAULT true CHECK (singleton),
+	system_identifier pg_catalog.int8 NOT NULL,
+	database_oid pg_catalog.oid NOT NULL,
+	database_name pg_catalog.text NOT NULL,
+	timeline pg_catalog.int4 NOT NULL,
+	data_directory pg_catalog.text NOT NULL,
+	armed_at pg_catalog.timestamptz NOT NULL,
+	armed_by pg_catalog.text NOT NULL,
+	note pg_catalog.text,
+	disarmed_at pg_catalog.timestamptz
+);
+COMMENT ON TABLE omnimsg.arming IS 'the database that may send: written by omnimsg_arm() and carried along by every copy, which is known by it; at most one row';
+COMMENT ON COLUMN omnimsg.arming.singleton IS 'there is one row';
+COMMENT ON COLUMN omnimsg.arming.system_identifier IS 'of the cluster, as pg_control_system() tells';
+COMMENT ON COLUMN omnimsg.arming.database_oid IS 'of the database: another one after CREATE DATABASE ... TEMPLATE and in a restored dump';
+COMMENT ON COLUMN omnimsg.arming.database_name IS 'its name at that time, for people';
+COMMENT ON COLUMN omnimsg.arming.timeline IS 'of the write-ahead log: another one after each promotion and recovery to a point in time';
+COMMENT ON COLUMN omnimsg.arming.data_directory IS 'inode and time of birth of the file PG_VERSION: others in a base backup and in a copy of the files';
+COMMENT ON COLUMN omnimsg.arming.armed_at IS 'when';
+COMMENT ON COLUMN omnimsg.arming.armed_by IS '''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.arming.note IS 'what that role says of it';
+COMMENT ON COLUMN omnimsg.arming.disarmed_at IS 'when omnimsg_disarm() took it back; NULL while it holds';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.arming', '');
+
+CREATE FUNCTION omnimsg.why_not_armed() RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_why_not_armed' LANGUAGE C STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION omnimsg.why_not_armed() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.why_not_armed() IS 'why nothing is sent from this database: it was never armed, or is a copy of the one that was; NULL when it is armed';
+
+CREATE FUNCTION @extschema@.omnimsg_arm(note pg_catalog.text DEFAULT NULL,
+		OUT armed pg_catalog.text, OUT replaced pg_catalog.text, OUT reason pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_arm(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_arm(pg_catalog.text) IS 'let this database send, as the one and only: returns what it is, what was armed before, and why that was another one; a copy, a restored dump and a promoted standby need it again; make sure first that the original sends no more';
+
+CREATE FUNCTION @extschema@.omnimsg_disarm() RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_disarm() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_disarm() IS 'let this database send no more, before a switch-over or before it is copied; what is on its way to the provider at that moment still goes; false when it was not armed';
+
+COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'', ''review'', ''address_flag'', ''event'', ''organization'', ''database'' or ''legal_hold''';
+
 
 --
 -- Fetching from the provider what it could not deliver
@@ -159,6 +205,11 @@ AS $$
 	SELECT 'warning', 'omnimsg.database is another database', current_setting('omnimsg.database', true),
 		   'Nothing is sent from this database.'
 	 WHERE current_setting('omnimsg.database', true) <> current_database()
+	UNION ALL
+	SELECT 'error', 'the database is not armed', w.reason,
+		   'Nothing is sent. If no other copy of it sends, run SELECT * FROM omnimsg_arm(); see doc/copies.md.'
+	  FROM (SELECT omnimsg.why_not_armed()) AS w (reason)
+	 WHERE w.reason IS NOT NULL AND NOT pg_is_in_recovery()
 	UNION ALL
 	SELECT 'warning', 'omnimsg.dispatch is off', NULL, 'Nothing is sent until it is on.'
 	 WHERE current_setting('omnimsg.dispatch', true) = 'off'

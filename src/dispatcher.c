@@ -32,6 +32,7 @@
 #include "utils/snapmgr.h"
 
 #include "account.h"
+#include "arm.h"
 #include "compat.h"
 #include "consent.h"
 #include "core/backoff.h"
@@ -49,7 +50,6 @@
 #define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
-#define RESTORE_PAUSE_MS	10000	/* for a dump to make its tables, after it made the extension */
 #define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
@@ -70,7 +70,7 @@ static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
 static TimestampTz maintain_at = 0;
-static TimestampTz settled_at = 0;	/* from then on the database is no dump that is being restored */
+static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
 void
@@ -112,7 +112,7 @@ om_worker_end(void)
 	MemoryContextSwitchTo(round_context);
 }
 
-/* The schema of the extension's functions, or NULL while it is not there (or half there) */
+/* The schema of the extension's functions, or NULL while it is not there, or half there, or of version 1.0 */
 static char *
 extension_schema(void)
 {
@@ -121,7 +121,7 @@ extension_schema(void)
 	Oid			schema = InvalidOid;
 
 	if (!OidIsValid(extension) || !OidIsValid(tables) ||
-		!OidIsValid(get_relname_relid("outbox", tables)))
+		!OidIsValid(get_relname_relid("arming", tables)))
 		return NULL;
 	if (SPI_execute("SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
 					true, 1) == SPI_OK_SELECT && SPI_processed == 1)
@@ -144,40 +144,60 @@ maintain(const char *schema)
 		elog(WARNING, "omnimsg_maintain failed: %s", SPI_result_code_string(result));
 }
 
+/* Say in the log, once, that nothing is sent and why, and that it is over */
+static void
+tell_if_armed(bool found, const char *reason)
+{
+	static char told[256] = "";
+
+	if (reason == NULL)
+	{
+		if (found && *told)
+			ereport(LOG, (errmsg("omnimsg dispatcher: database \"%s\" is armed", om_database)));
+		*told = '\0';
+	}
+	else if (strncmp(told, reason, sizeof(told) - 1) != 0)
+	{
+		strlcpy(told, reason, sizeof(told));
+		ereport(WARNING,
+				(errmsg("omnimsg dispatcher: nothing is sent from database \"%s\": it is not armed", om_database),
+				 errdetail("It is or was %s.", reason),
+				 errhint("If no other copy of it sends, call omnimsg_arm().")));
+	}
+}
+
 /*
- * Is the extension there?  If so, its partitions are made, now and hourly.  Not at once where it has
- * appeared while we look on, and not while nothing is to be sent: then a dump may be being
- * restored, which brings its partitions with it and must not find ours.  Runs in a transaction of its
- * own.
+ * Is the extension there, and is the database armed?  If it is, its partitions are made, now and hourly.  Runs in a
+ * transaction of its own.
  */
 static bool
 look_for_extension(void)
 {
-	static bool appeared = false;	/* it was not there when the worker started */
 	char	   *schema;
+	const char *reason = NULL;
 	bool		found;
 
 	om_worker_begin("omnimsg: look for the extension");
 	schema = extension_schema();
 	found = schema != NULL;
-	if (found && !extension_seen)
+	if (found != extension_seen)
 	{
-		ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
-		extension_seen = true;
-		settled_at = appeared ? GetCurrentTimestamp() + RESTORE_PAUSE_MS * 1000 : 0;
-		maintain_at = settled_at;
+		extension_seen = found;
+		maintain_at = 0;
+		if (found)
+			ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
+		else
+			ereport(LOG, (errmsg("omnimsg dispatcher: the extension is gone from database \"%s\"", om_database)));
 	}
-	if (found && om_dispatch && GetCurrentTimestamp() >= maintain_at)
+	armed = OM_ARMED_NEVER;
+	if (found)
+		armed = om_arm_check(&reason);
+	tell_if_armed(found, reason);
+	if (armed == OM_ARMED && GetCurrentTimestamp() >= maintain_at)
 	{
 		maintain_at = GetCurrentTimestamp() + USECS_PER_HOUR;	/* even if it fails */
 		maintain(schema);
 	}
-	else if (!found && extension_seen)
-	{
-		ereport(LOG, (errmsg("omnimsg dispatcher: the extension is gone from database \"%s\"", om_database)));
-		extension_seen = false;
-	}
-	appeared = !found || appeared;
 	om_worker_end();
 	return found;
 }
@@ -374,6 +394,7 @@ claim_and_send(void)
 	int			count;
 	int			nitems = 0;
 	bool		limited = false;
+	bool		marked;
 	int			claimed = 0;
 	char	   *url;
 
@@ -401,13 +422,17 @@ claim_and_send(void)
 		om_worker_begin("omnimsg: mark");
 		items = om_outbox_mark(&token, GetCurrentTimestamp(), round_context, &nitems);
 		om_worker_end();
+		marked = om_commit_is_replicated();
 
 		/* Only from here on do they outlive the round */
 		for (int i = 0; i < nitems; i++)
 			MemoryContextSetParent(items[i]->context, item_context);
 		url = om_telnyx_url("messages");
 		for (int i = 0; i < nitems; i++)
-			send_item(items[i], url);
+			if (marked)
+				send_item(items[i], url);
+			else
+				put_off(items[i], "the synchronous standby has not confirmed that it is being sent");
 	}
 	if (count > 0)
 		limited = return_tokens(shares, count, items, nitems, now);
@@ -545,6 +570,7 @@ fold_deferred(TimestampTz now)
 	return left > 0 ? DEFERRED_PAUSE_MS : om_poll_interval;
 }
 
+/* Of a database that is armed: close what is over, and apply what a lost round left behind */
 static void
 keep_house(TimestampTz now)
 {
@@ -558,11 +584,8 @@ keep_house(TimestampTz now)
 	om_worker_begin("omnimsg: close overdue reviews");
 	om_review_expire(now);
 	om_worker_end();
-	om_worker_begin("omnimsg: repair accounts");
-	om_account_repair(now);
-	om_worker_end();
 
-	/* What a lost round left behind: of the last minutes each time, all of it once an hour */
+	/* Of the last minutes each time, all of it once an hour */
 	all = now < looked_at_all || now - looked_at_all > USECS_PER_HOUR;
 	om_worker_begin("omnimsg: apply what waited");
 	om_ingest_pending_since(all ? now - USECS_PER_DAY : now - 10 * USECS_PER_MINUTE);
@@ -570,6 +593,27 @@ keep_house(TimestampTz now)
 	if (all)
 		looked_at_all = now;
 	forget_full_buckets(now);
+}
+
+/*
+ * What brings the database itself in order goes on while it is not armed, as after a promotion: webhooks come
+ * in, and who says STOP to a locked consent must not wait for a person.  But not in what may be a dump
+ * that is being restored: its tables come one by one, and must not find rows of ours.  Returns as
+ * fold_deferred().
+ */
+static long
+repair(TimestampTz now, TimestampTz *housekept_at)
+{
+	if (now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
+	{
+		*housekept_at = now;
+		if (armed == OM_ARMED)
+			keep_house(now);
+		om_worker_begin("omnimsg: repair accounts");
+		om_account_repair(now);
+		om_worker_end();
+	}
+	return fold_deferred(now);
 }
 
 /* One round; returns how long to wait, in ms, unless something happens */
@@ -593,21 +637,16 @@ work(TimestampTz *housekept_at, bool woken)
 		return om_poll_interval;
 	}
 	record_finished();
-	if (now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
-	{
-		*housekept_at = now;
-		keep_house(now);
-	}
-	wait = fold_deferred(now);
-	if (om_dispatch)
+	wait = armed == OM_ARMED_NEVER ? om_poll_interval : repair(now, housekept_at);
+	if (om_dispatch && armed == OM_ARMED)
 	{
 		long		wait_to_send = claim_and_send();
 
 		wait = Min(wait, wait_to_send);
 	}
-	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && now >= settled_at, round_context, item_context);
+	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && armed == OM_ARMED, round_context, item_context);
 	wait = Min(wait, wait_to_fetch);
-	om_shmem_worker_state(!om_dispatch ? OM_WORKER_OFF :
+	om_shmem_worker_state(armed != OM_ARMED ? OM_WORKER_NOT_ARMED : !om_dispatch ? OM_WORKER_OFF :
 						  messages_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
 						  messages_in_flight());
 	wait = nfinished > 0 ? 0 : Min(wait, Min(om_poll_interval, HOUSEKEEPING_MS));

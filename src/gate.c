@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "arm.h"
 #include "compat.h"
 #include "core/phone.h"
 #include "core/segment.h"
@@ -163,6 +164,7 @@ typedef struct Facts
 	TimestampTz day_reached;	/* when the last message within the limit was sent; 0: not reached */
 	TimestampTz week_reached;
 	char	   *account_zones;	/* or NULL */
+	const char *not_armed;		/* why the database may not send, or NULL */
 } Facts;
 
 bool
@@ -435,6 +437,14 @@ ask_content(const OmSending *sending, const Facts *facts, TimestampTz at, OmGate
 										  segments.segments == 1 ? "" : "s", om_encoding_name(segments.encoding)), 0);
 }
 
+/* Of every kind, the confirmation of a STOP included: the original of this database may send it as well */
+static void
+ask_armed(const OmSending *sending, const Facts *facts, TimestampTz at, OmGateAnswer *result)
+{
+	if (facts->not_armed != NULL)
+		answer(result, OM_HOLD, psprintf("the database is not armed: %s", facts->not_armed), 0);
+}
+
 static const struct
 {
 	const char *name;
@@ -451,6 +461,7 @@ static const struct
 	[OM_GATE_NUMBER] = {"number", ask_number, false},
 	[OM_GATE_ORGANIZATION] = {"organization", ask_organization, true},
 	[OM_GATE_CONTENT] = {"content", ask_content, false},
+	[OM_GATE_ARMED] = {"armed", ask_armed, false},
 };
 
 const char *
@@ -510,10 +521,12 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 	OmColumn   *columns[9];
 	OmPhone    *phones = palloc(sizeof(OmPhone) * Max(count, 1));
 	Datum		values[10];
+	const char *not_armed;
 	uint64		rows;
 
 	if (count == 0)
 		return;
+	om_arm_check(&not_armed);
 	for (int c = 0; c < 9; c++)
 		columns[c] = om_column(types[c], count);
 	for (int i = 0; i < count; i++)
@@ -547,6 +560,7 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 
 		facts.phone = phones[n];
 		read_facts(row, &facts);
+		facts.not_armed = not_armed;
 		memset(sendings[n]->answers, 0, sizeof(sendings[n]->answers));
 		for (int gate = 0; gate < OM_GATES; gate++)
 			gates[gate].ask(sendings[n], &facts, at, &sendings[n]->answers[gate]);
@@ -558,6 +572,9 @@ om_gate_ask_again(OmGate gate, const OmGateAnswer *answer, TimestampTz now)
 {
 	TimestampTz soon = now + (gate == OM_GATE_REVIEW ? REVIEWED_USECS : PASSING_USECS);
 
+	/* The worker claims nothing until the database is armed, and then it should not have to wait */
+	if (gate == OM_GATE_ARMED)
+		return now;
 	if (answer->not_before == 0)
 		return soon;
 	return gate == OM_GATE_REVIEW ? Min(answer->not_before, soon) : answer->not_before;

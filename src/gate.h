@@ -26,6 +26,7 @@ typedef enum OmGate
 	OM_GATE_NUMBER,				/* wrong or reassigned */
 	OM_GATE_ORGANIZATION,
 	OM_GATE_CONTENT,
+	OM_GATE_ARMED,				/* the database itself: it is no copy */
 	OM_GATES
 } OmGate;
 

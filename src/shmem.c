@@ -172,7 +172,8 @@ om_shmem_worker_counted(int sent, int failed, int unknown)
 Datum
 omnimsg_worker_status(PG_FUNCTION_ARGS)
 {
-	static const char *const states[] = {"stopped", "waiting for the extension", "off", "idle", "sending"};
+	static const char *const states[] = {"stopped", "waiting for the extension",
+		"not armed", "off", "idle", "sending"};
 	Shared		now = {0};
 	TupleDesc	desc;
 	Datum		values[8];

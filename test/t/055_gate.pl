@@ -13,7 +13,7 @@ my ($organization, $did) = @$made{qw(organization did)};
 my $nobody = '00000000-0000-0000-0000-000000000000';
 my $person = '+12125550123';
 my $short_code = '26296';
-my @gates = qw(address consent scope provider_block review quiet_hours frequency number organization content);
+my @gates = qw(address consent scope provider_block review quiet_hours frequency number organization content armed);
 
 $node->setting('omnimsg.dispatch', 'off');
 
@@ -90,6 +90,7 @@ my %ways = (
 		sql => q{UPDATE omnimsg.organizations SET paused = true WHERE id = ORG} },
 	'organization, nobody' => { verdict => 'block', reason => 'nobody owns the number' },
 	content => { verdict => 'block', reason => 'the text is empty' },
+	armed => { verdict => 'hold', reason => 'the database is not armed: disarmed', sql => 'SELECT omnimsg_disarm()' },
 );
 my @ways = sort { index("@gates", gate($a)) <=> index("@gates", gate($b)) || $a cmp $b } keys %ways;
 
@@ -176,7 +177,7 @@ sub coarse
 {
 	my ($text, $folding) = @_;
 
-	return $text =~ s/\|\d{4}-.*/|soon/r if $folding;
+	return $text =~ s/\|(\d{4}-.*)?$/|soon/r if $folding;
 	return $text;
 }
 
@@ -205,9 +206,9 @@ for my $kind (qw(conversation notification marketing))
 			next if @both == 2 && gate($both[0]) eq gate($both[1]);
 			my $name = $kind . ': ' . join ' and ', @both;
 			my $found = explain($kind, @both);
-			# what waits for a person to decide is looked at again after minutes
+			# what waits for a person to decide is looked at again after minutes, what waits for omnimsg_arm() at once
 			my $soon = grep({ $_ eq 'review' } @both) ||
-				grep({ $_ eq 'consent, folding' } @both) && !grep { $ways{$_}{ends} && $_ !~ /folding/ } @both;
+				grep({ $_ eq 'consent, folding' || $_ eq 'armed' } @both) && !grep { $ways{$_}{ends} && $_ !~ /folding/ } @both;
 
 			# the zone that is named is one of those where it is night
 			$_->[2] =~ s/in \S+?(?=,|$)/in $found->{zone}/ for grep { $_->[0] eq 'quiet_hours' } @{ $found->{gates} };
@@ -254,7 +255,7 @@ SQL
 
 # ---- automatic replies ----
 
-my %heeded = map { $_ => 1 } 'address', 'consent, folding', 'provider_block', 'organization, nobody', 'content';
+my %heeded = map { $_ => 1 } 'address', 'consent, folding', 'provider_block', 'organization, nobody', 'content', 'armed';
 
 for my $kind (qw(opt_out_confirmation opt_in_confirmation help_reply))
 {

@@ -120,7 +120,7 @@ sub make_extension
 		<$file>;
 	};
 
-	$node->psql('CREATE EXTENSION omnimsg');
+	$node->psql('CREATE EXTENSION omnimsg; SELECT omnimsg_arm()');
 	$node->psql($roles);
 	$node->seed;
 	$node->psql('SELECT pg_reload_conf()');
