@@ -7,6 +7,22 @@
 -- both.  Names are qualified as in omnimsg--1.0.sql, for the same reason.  What is replaced is a
 -- member of the extension already, and replacing takes nobody else's object.
 
+-- A server that was not restarted since the new files came runs the old library, which has none of the functions of this
+-- script.  Say so before anything else.
+DO $$
+BEGIN
+	CREATE FUNCTION omnimsg.library_version() RETURNS pg_catalog.text
+		AS 'MODULE_PATHNAME', 'omnimsg_library_version' LANGUAGE C STABLE PARALLEL SAFE;
+EXCEPTION WHEN undefined_function THEN
+	RAISE EXCEPTION USING
+		ERRCODE = 'object_not_in_prerequisite_state',
+		MESSAGE = 'the server still runs the library of an older version of omnimsg',
+		DETAIL = 'The files of the new one are installed, but the server has loaded the old one.',
+		HINT = 'Restart the server, then run ALTER EXTENSION omnimsg UPDATE again.';
+END
+$$;
+COMMENT ON FUNCTION omnimsg.library_version() IS 'version of the extension that the library is made for; its functions refuse to work with tables of another one';
+
 --
 -- The journal: what received webhooks became, dead letters and their replay
 --
@@ -121,6 +137,22 @@ REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_keep_dead(pg_catalog.text[], pg_c
 COMMENT ON FUNCTION @extschema@.omnimsg_keep_dead(pg_catalog.text[], pg_catalog.bytea[], pg_catalog.text[],
 	pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) IS 'keep verified webhooks as dead letters, without effect: arrays as of omnimsg_ingest_batch(), and why: ''stale'' (signed too long ago or ahead; outcome ''duplicate'' when the event itself is in the journal) or ''crashed'' (took the server down; its content is not looked into); the event itself can still come and is applied then; durable when the transaction commits; needs READ COMMITTED';
 
+CREATE FUNCTION @extschema@.omnimsg_replay_dead_letter(provider pg_catalog.text, dedupe_key pg_catalog.text,
+		dry_run pg_catalog.bool DEFAULT false)
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_replay_dead_letter(pg_catalog.text, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_replay_dead_letter(pg_catalog.text, pg_catalog.text, pg_catalog.bool) IS 'run a dead letter through ingest again; it has its effects once, whoever replays it and how often: outcome ''duplicate'' when it was settled before; one that fails again stays dead; dry_run tells what would come of it, and nothing does; each replay is audited; needs READ COMMITTED';
+
+CREATE FUNCTION @extschema@.omnimsg_replay_dead_letters(reason pg_catalog.text DEFAULT NULL,
+		max_count pg_catalog.int4 DEFAULT 1000, dry_run pg_catalog.bool DEFAULT false)
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_replay_dead_letters(pg_catalog.text, pg_catalog.int4, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_replay_dead_letters(pg_catalog.text, pg_catalog.int4, pg_catalog.bool) IS 'omnimsg_replay_dead_letter() for the oldest open dead letters whose reason begins so, at most so many, in one transaction; one that fails does not stop the others; ordinal counts from the oldest';
+
 
 --
 -- What is to be sent: unknown outcomes and what is found out about them
@@ -217,6 +249,15 @@ AS $$
 	SELECT 'error', format('%s is off', s.name), NULL,
 		   'A crash of the machine can lose webhooks that were answered 200.'
 	  FROM pg_settings s WHERE s.name IN ('fsync', 'full_page_writes') AND s.setting = 'off'
+	UNION ALL
+	SELECT 'error', 'what was received and what the journal has differ',
+		   string_agg(format('%s of provider "%s"', n.difference, n.provider), ', ' ORDER BY n.provider),
+		   'Rows of omnimsg.events were removed or added by other means than ours. See omnimsg.conservation.'
+	  FROM omnimsg.conservation n
+	 WHERE NOT n.is_conserved
+	   -- all of the journal is counted for it, so in a large one only by whoever looks at the view
+	   AND (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'omnimsg.events'::regclass) < 1000000
+	HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', 'dead letters are open', format('%s, the oldest of %s', count(*), min(e.received_at)),
 		   'See omnimsg.dead_letters.'

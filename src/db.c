@@ -9,11 +9,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "version.h"
+
 static uint64
 run(OmStatement *statement, Datum *values, int options)
 {
 	int			result;
 
+	om_require_version();
 	if (statement->plan == NULL)
 	{
 		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types,

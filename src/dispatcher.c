@@ -46,6 +46,7 @@
 #include "review.h"
 #include "secret.h"
 #include "shmem.h"
+#include "version.h"
 
 #define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
@@ -69,6 +70,7 @@ static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
+static bool outdated = false;	/* the extension is there, and not of our version */
 static TimestampTz maintain_at = 0;
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
@@ -179,14 +181,20 @@ look_for_extension(void)
 
 	om_worker_begin("omnimsg: look for the extension");
 	schema = extension_schema();
-	found = schema != NULL;
+	found = schema != NULL && om_version_matches();
+	if (schema != NULL && !found && !outdated)
+		ereport(LOG,
+				(errmsg("omnimsg dispatcher: the extension in database \"%s\" is of version %s, and the library of version %s; waiting",
+						om_database, om_installed_version(), OM_VERSION),
+				 errhint("Run ALTER EXTENSION omnimsg UPDATE there.")));
+	outdated = schema != NULL && !found;
 	if (found != extension_seen)
 	{
 		extension_seen = found;
 		maintain_at = 0;
 		if (found)
 			ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
-		else
+		else if (!outdated)
 			ereport(LOG, (errmsg("omnimsg dispatcher: the extension is gone from database \"%s\"", om_database)));
 	}
 	armed = OM_ARMED_NEVER;
@@ -633,7 +641,7 @@ work(TimestampTz *housekept_at, bool woken)
 	look_at = 0;
 	if (!look_for_extension())
 	{
-		om_shmem_worker_state(OM_WORKER_NO_EXTENSION, messages_in_flight());
+		om_shmem_worker_state(outdated ? OM_WORKER_OUTDATED : OM_WORKER_NO_EXTENSION, messages_in_flight());
 		return om_poll_interval;
 	}
 	record_finished();

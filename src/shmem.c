@@ -39,8 +39,9 @@ static Shared *shared = NULL;	/* NULL when the library was not preloaded */
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
-/* Armed by a transaction that queued something */
+/* Armed by a transaction that queued something, in a subtransaction of that level */
 static bool wake_at_commit = false;
+static int	wake_level;
 
 static void
 request_memory(void)
@@ -106,6 +107,20 @@ transaction_ended(XactEvent event, void *arg)
 	}
 }
 
+/* What a subtransaction queued is gone when it is rolled back, and nobody need be woken for it */
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (!wake_at_commit || wake_level < level)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		wake_at_commit = false;
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		wake_level = level - 1;
+}
+
 void
 om_wake_dispatcher_at_commit(void)
 {
@@ -117,8 +132,11 @@ om_wake_dispatcher_at_commit(void)
 	if (!registered)
 	{
 		RegisterXactCallback(transaction_ended, NULL);
+		RegisterSubXactCallback(subtransaction_ended, NULL);
 		registered = true;
 	}
+	if (!wake_at_commit)
+		wake_level = GetCurrentTransactionNestLevel();
 	wake_at_commit = true;
 }
 
@@ -173,7 +191,7 @@ Datum
 omnimsg_worker_status(PG_FUNCTION_ARGS)
 {
 	static const char *const states[] = {"stopped", "waiting for the extension",
-		"not armed", "off", "idle", "sending"};
+		"waiting for the update of the extension", "not armed", "off", "idle", "sending"};
 	Shared		now = {0};
 	TupleDesc	desc;
 	Datum		values[8];

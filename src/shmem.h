@@ -12,6 +12,7 @@ typedef enum OmWorkerState
 {
 	OM_WORKER_STOPPED,
 	OM_WORKER_NO_EXTENSION,		/* waits for CREATE EXTENSION */
+	OM_WORKER_OUTDATED,			/* waits for ALTER EXTENSION UPDATE */
 	OM_WORKER_NOT_ARMED,		/* the database is a copy, or was never armed */
 	OM_WORKER_OFF,				/* omnimsg.dispatch is off */
 	OM_WORKER_IDLE,

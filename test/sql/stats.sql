@@ -26,7 +26,7 @@ CREATE VIEW pg_temp.health AS
 	 WHERE finding !~ 'dispatcher|omnimsg.dispatch|omnimsg.database|(fsync|full_page_writes) is off';
 SELECT count(*) >= 0 AS done FROM omnimsg_maintain();
 SELECT severity, finding, detail ~ '^2, the oldest of ' AS detail FROM pg_temp.health;
-DELETE FROM omnimsg.events WHERE outcome = 'dead';
+UPDATE omnimsg.events SET outcome = 'ignored' WHERE outcome = 'dead';
 SELECT * FROM pg_temp.health;
 -- waiting, unknown, a number that nothing can be sent from, one with two primary organizations
 UPDATE omnimsg.outbox SET next_attempt_at = now() - interval '2 minutes' WHERE state = 'queued';
