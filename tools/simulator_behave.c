@@ -42,6 +42,7 @@ const char *const om_sim_behaviour_help =
 "  on=optouts            for pages of the opt-out list instead of messages: ok, delay, 429,\n"
 "                        500, 503, error, redirect, cut, half, silent, garbage; without to\n"
 "                        and accept\n"
+"  on=deliveries         the same for pages of the list of webhook deliveries\n"
 "  to=+1555...           for messages to that number only\n"
 "  accept=yes|no         whether the message is accepted all the same and its events\n"
 "                        are sent, whatever the answer was\n"
@@ -122,8 +123,8 @@ apply_option(struct om_sim_behaviour *b, char *option, bool *accept_given)
 		return false;			/* neither receiver nor message are known by then */
 	if (strcmp(option, "on") == 0)
 	{
-		b->on = OM_SIM_OPTOUTS;
-		return strcmp(value, "optouts") == 0;
+		b->on = strcmp(value, "deliveries") == 0 ? OM_SIM_DELIVERIES : OM_SIM_OPTOUTS;
+		return b->on == OM_SIM_DELIVERIES || strcmp(value, "optouts") == 0;
 	}
 	if (strcmp(option, "to") == 0)
 	{
@@ -206,7 +207,7 @@ om_sim_behaviour_parse(const char *spec, struct om_sim_behaviour *behaviour,
 				 behaviour->ms < 0 ? "ms=" : "status= and code=");
 		return false;
 	}
-	if (behaviour->on == OM_SIM_OPTOUTS &&
+	if (behaviour->on != OM_SIM_MESSAGES &&
 		(!fits_list(behaviour) || behaviour->to[0] != '\0' || accept_given))
 	{
 		snprintf(error, error_size, "behaviour \"%s\" is for messages, not for a list", copy);

@@ -37,7 +37,8 @@ enum om_sim_kind
 enum om_sim_target
 {
 	OM_SIM_MESSAGES,
-	OM_SIM_OPTOUTS
+	OM_SIM_OPTOUTS,
+	OM_SIM_DELIVERIES
 };
 
 struct om_sim_behaviour

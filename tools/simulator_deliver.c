@@ -91,6 +91,7 @@ free_delivery(struct om_sim_delivery *delivery)
 	free(delivery->to);
 	free(delivery->url);
 	free(delivery->content);
+	free(delivery->attempts);
 	free(delivery->body);
 	curl_slist_free_all(delivery->headers);
 	free(delivery);
@@ -221,6 +222,9 @@ start_attempt(struct om_sim_deliverer *d, struct om_sim_delivery *delivery)
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, delivery);
 	delivery->started = om_sim_monotonic_ms();
+	delivery->attempt_at = om_sim_now_ms();
+	if (delivery->attempt == 1)
+		delivery->began_at = delivery->attempt_at;
 	d->active_easy[d->active++] = easy;
 	if (curl_multi_add_handle(d->multi, easy) != CURLM_OK)
 		om_sim_die("libcurl does not take one more transfer");
@@ -279,6 +283,50 @@ report(const struct om_sim_delivery *delivery, long http, const char *error, boo
 	fflush(stdout);
 }
 
+/* Keep how the attempt ended, in the words of the provider's list. */
+static void
+note_attempt(struct om_sim_delivery *delivery, long http, bool done)
+{
+	char	   *earlier = delivery->attempts;
+	char		started_at[OM_SIM_TIME_SIZE];
+	char		finished_at[OM_SIM_TIME_SIZE];
+	size_t		len;
+	FILE	   *out = om_sim_memory(&delivery->attempts, &len);
+
+	om_sim_format_time(delivery->attempt_at, started_at);
+	om_sim_format_time(om_sim_now_ms(), finished_at);
+	fprintf(out, "{\"status\":\"%s\",\"started_at\":\"%s\",\"finished_at\":\"%s\",\"errors\":[],"
+			"\"http\":{\"request\":{\"url\":", done ? "delivered" : "failed", started_at, finished_at);
+	om_sim_json_write(out, delivery->url);
+	putc('}', out);
+	if (http > 0)
+		fprintf(out, ",\"response\":{\"status\":%ld}", http);
+	fprintf(out, "}}%s%s", earlier != NULL ? "," : "", earlier != NULL ? earlier : "");
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	free(earlier);
+}
+
+static void
+tell_end(struct om_sim_deliverer *d, const struct om_sim_delivery *delivery, bool delivered)
+{
+	struct om_sim_webhook webhook = {.delivered = delivered};
+	size_t		len;
+	FILE	   *out = om_sim_memory(&webhook.attempts, &len);
+
+	fprintf(out, "[%s]", delivery->attempts);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	out = om_sim_memory(&webhook.webhook, &len);
+	fwrite(delivery->content, 1, delivery->content_len, out);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	webhook.started_at = delivery->began_at;
+	webhook.finished_at = om_sim_now_ms();
+	webhook.event_type = delivery->event_type != NULL ? om_sim_strdup(delivery->event_type) : NULL;
+	d->options.ended(d->options.context, &webhook);
+}
+
 /* An attempt ended: let the next of the chain begin, and retry or be done. */
 static void
 end_attempt(struct om_sim_deliverer *d, CURL *easy, CURLcode result)
@@ -304,6 +352,10 @@ end_attempt(struct om_sim_deliverer *d, CURL *easy, CURLcode result)
 	write_ledger(d, delivery, http, done ? "delivered" : last ? "gave_up" : "failed", error);
 	if (d->options.report)
 		report(delivery, http, error, done, last);
+	if (d->options.ended != NULL)
+		note_attempt(delivery, http, done);
+	if (d->options.ended != NULL && (done || last))
+		tell_end(d, delivery, done);
 
 	pthread_mutex_lock(&d->mutex);
 	if (delivery->next != NULL)

@@ -11,6 +11,7 @@
 
 #include "simulator_key.h"
 #include "simulator_ledger.h"
+#include "simulator_webhook.h"
 
 #define OM_SIM_BACKOFFS_MAX	8
 
@@ -44,7 +45,10 @@ struct om_sim_delivery
 
 	/* The deliverer's own. */
 	int			attempt;
-	int64_t		started;
+	int64_t		started;		/* the latest attempt: om_sim_monotonic_ms() */
+	int64_t		began_at;		/* the first one: milliseconds since the Unix epoch */
+	int64_t		attempt_at;		/* the latest one, likewise */
+	char	   *attempts;		/* those that ended, the latest first, as the members of a JSON array */
 	char	   *body;
 	void	   *headers;
 };
@@ -59,6 +63,10 @@ struct om_sim_delivery_options
 	int			max_active;		/* transfers at a time */
 	int			capacity;		/* deliveries it holds at most */
 	bool		report;			/* print a line per attempt and per delivery */
+
+	/* What became of a delivery; called by the one thread, may be NULL */
+	void		(*ended) (void *context, const struct om_sim_webhook *webhook);
+	void	   *context;		/* the callee owns the strings */
 };
 
 struct om_sim_deliverer;

@@ -12,9 +12,11 @@
 
 #include <civetweb.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "simulator_util.h"
 
@@ -28,6 +30,8 @@ struct route
 
 /* One server per process. */
 static struct route route;
+
+static atomic_int date_offset;
 
 static int
 begin_request(struct mg_connection *conn)
@@ -149,6 +153,12 @@ reason(int status)
 	}
 }
 
+void
+om_sim_http_date_offset(int seconds)
+{
+	date_offset = seconds;
+}
+
 /* One write, so that a small answer is one segment. */
 static void
 write_answer(struct mg_connection *conn, int status, const char *headers,
@@ -157,9 +167,14 @@ write_answer(struct mg_connection *conn, int status, const char *headers,
 	char	   *text;
 	size_t		text_len;
 	FILE	   *out = om_sim_memory(&text, &text_len);
+	time_t		now = (time_t) (om_sim_now_ms() / 1000) + date_offset;
+	char		date[40];
+	struct tm	utc;
 
-	fprintf(out, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n%s", status, reason(status), len,
-			headers);
+	gmtime_r(&now, &utc);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+	fprintf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: %zu\r\n%s", status, reason(status),
+			date, len, headers);
 	if (len > 0)
 		fprintf(out, "Content-Type: %s\r\n", content_type);
 	fputs("\r\n", out);

@@ -30,6 +30,9 @@ extern struct mg_context *om_sim_http_start(const char *listen, om_sim_http_hand
  */
 extern char *om_sim_http_body(struct mg_connection *conn, size_t *len);
 
+/* How far the Date of the answers is ahead of our clock, in seconds */
+extern void om_sim_http_date_offset(int seconds);
+
 /* A complete answer; headers is "" or lines that each end with CRLF. */
 extern void om_sim_http_answer(struct mg_connection *conn, int status, const char *headers,
 							   const char *content_type, const char *body, size_t len);

@@ -14,6 +14,7 @@
 
 #include "simulator_behave.h"
 #include "simulator_deliver.h"
+#include "simulator_http.h"
 #include "simulator_json.h"
 #include "simulator_key.h"
 #include "simulator_ledger.h"
@@ -51,10 +52,12 @@ static const char usage_head[] =
 "  --event-delay MS       from acceptance to message.sent, and from there to\n"
 "                         message.finalized (20)\n"
 "  --attempts N, --retry-backoff MS,MS   as below\n"
+"  --date-offset SECONDS  the Date of its answers is that far ahead (0)\n"
 "\n"
 "  It answers POST /v2/messages, GET /v2/messages/ID, GET /v2/messaging_optouts,\n"
-"  GET /healthz, and for tests GET /sim/ledger, POST /sim/behave (SPECs as body),\n"
-"  POST /sim/reset, POST /sim/inbound, POST /sim/optout.  It prints \"listening on HOST:PORT\"; SIGTERM ends it.\n"
+"  GET /v2/webhook_deliveries, GET /healthz, and for tests GET /sim/ledger,\n"
+"  POST /sim/behave (SPECs as body), POST /sim/reset, POST /sim/inbound,\n"
+"  POST /sim/optout, POST /sim/webhook, POST /sim/date-offset.  It prints \"listening on HOST:PORT\"; SIGTERM ends it.\n"
 "\n"
 "send:\n"
 "  --webhook-url URL, --key-file FILE                               (required)\n"
@@ -76,8 +79,9 @@ static const char usage_head[] =
 "  --parallel N           as many at a time (1)\n"
 "  --attempts N           tries of each (3)\n"
 "  --retry-backoff MS,MS  between them (1000,5000)\n"
-"  --via URL              tell the simulator there that the person wrote, and say in\n"
-"                         the webhook what it answered\n"
+"  --via URL              tell the simulator there that the person wrote, say in the\n"
+"                         webhook what it answered, and tell it what became of the\n"
+"                         webhook, so that it is in its list of deliveries\n"
 "  --ledger FILE, --quiet\n"
 "\n"
 "  It prints a line for each attempt and one for each delivery.\n"
@@ -192,6 +196,12 @@ command_key(int argc, char **argv, bool create)
 	return 0;
 }
 
+static void
+keep_webhook(void *webhooks, const struct om_sim_webhook *webhook)
+{
+	om_sim_webhooks_add(webhooks, webhook);
+}
+
 static int
 command_serve(int argc, char **argv)
 {
@@ -204,6 +214,7 @@ command_serve(int argc, char **argv)
 		{"behave", required_argument, NULL, 0},
 		{"native-optout", no_argument, NULL, 0},
 		{"event-delay", required_argument, NULL, 0},
+		{"date-offset", required_argument, NULL, 0},
 		{"attempts", required_argument, NULL, 0},
 		{"retry-backoff", required_argument, NULL, 0},
 		LAST_OPTIONS
@@ -239,6 +250,8 @@ command_serve(int argc, char **argv)
 			server.native_optout = true;
 		else if (strcmp(name, "event-delay") == 0)
 			server.event_delay = read_count(optarg, 0, 3600000, name);
+		else if (strcmp(name, "date-offset") == 0)
+			om_sim_http_date_offset(read_count(optarg, -OM_SIM_OFFSET_MAX, OM_SIM_OFFSET_MAX, name));
 		else if (!om_sim_behaviour_parse(optarg, &behaviour, error, sizeof(error)))
 			fail_usage("%s", error);
 		else if (!om_sim_behaviours_add(&server.behaviours, &behaviour))
@@ -263,6 +276,9 @@ command_serve(int argc, char **argv)
 	delivery.ledger = server.ledger;
 	delivery.max_active = SERVE_ACTIVE;
 	delivery.capacity = SERVE_CAPACITY;
+	server.webhooks = om_sim_webhooks_create();
+	delivery.ended = keep_webhook;
+	delivery.context = server.webhooks;
 	server.deliverer = om_sim_deliverer_start(&delivery);
 	running = om_sim_server_start(&server, &port);
 	printf("listening on %.*s:%d\n", (int) (strrchr(server.listen, ':') - server.listen),
@@ -271,6 +287,7 @@ command_serve(int argc, char **argv)
 	sigwait(&signals, &received);
 	om_sim_server_stop(running);
 	om_sim_deliverer_stop(server.deliverer);
+	om_sim_webhooks_free(server.webhooks);
 	om_sim_ledger_close(server.ledger);
 	return 0;
 }
@@ -356,6 +373,9 @@ command_send(int argc, char **argv)
 	delivery.ledger = sender.ledger;
 	/* the next message waits until one of those before it has ended */
 	delivery.capacity = delivery.max_active;
+	if (sender.via != NULL)
+		delivery.ended = om_sim_send_ended;
+	delivery.context = &sender;
 	sender.deliverer = om_sim_deliverer_start(&delivery);
 	if (file == NULL)
 		om_sim_send(&sender, &inbound);

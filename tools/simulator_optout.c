@@ -9,7 +9,6 @@
 #include "simulator_optout.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +18,6 @@
 #define OPTOUTS_MAX		4096
 #define PAGE_SIZE		20
 #define PAGES_MAX		1000000
-#define QUERY_MAX		2048
 
 struct om_sim_optouts
 {
@@ -103,41 +101,6 @@ om_sim_optouts_clear(struct om_sim_optouts *optouts)
 	pthread_mutex_unlock(&optouts->mutex);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decode in place: %2B is a plus, and a bare plus a blank, as forms are sent (WHATWG URL, 5.1). */
-static bool
-decode(char *text)
-{
-	char	   *out = text;
-
-	for (; *text != '\0'; text++)
-	{
-		if (*text != '%')
-			*out++ = *text == '+' ? ' ' : *text;
-		else
-		{
-			int			high = hex_digit(text[1]);
-			int			low = high < 0 ? -1 : hex_digit(text[2]);
-
-			if (low < 0 || (high == 0 && low == 0))
-				return false;
-			*out++ = (char) (high * 16 + low);
-			text += 2;
-		}
-	}
-	*out = '\0';
-	return true;
-}
-
 static bool
 set_text(char target[OM_SIM_OPTOUT_ADDRESS], const char *value)
 {
@@ -148,8 +111,10 @@ set_text(char target[OM_SIM_OPTOUT_ADDRESS], const char *value)
 }
 
 static bool
-set_parameter(struct om_sim_optout_query *query, const char *name, const char *value)
+set_parameter(void *context, const char *name, const char *value)
 {
+	struct om_sim_optout_query *query = context;
+
 	if (strcmp(name, "filter[messaging_profile_id]") == 0)
 		return set_text(query->profile, value);
 	if (strcmp(name, "filter[from]") == 0)
@@ -169,38 +134,12 @@ bool
 om_sim_optout_query_parse(const char *text, struct om_sim_optout_query *query,
 						  char *error, size_t error_size)
 {
-	char		copy[QUERY_MAX];
-	char	   *rest = NULL;
-	char	   *name;
-	char	   *value;
-
 	memset(query, 0, sizeof(*query));
 	query->since = INT64_MIN;
 	query->until = INT64_MAX;
 	query->page = 1;
 	query->size = PAGE_SIZE;
-	if (text == NULL)
-		return true;
-	if (strlen(text) >= sizeof(copy))
-	{
-		snprintf(error, error_size, "the query is too long");
-		return false;
-	}
-	strcpy(copy, text);
-	for (name = strtok_r(copy, "&", &rest); name != NULL; name = strtok_r(NULL, "&", &rest))
-	{
-		value = strchr(name, '=');
-		if (value != NULL)
-			*value++ = '\0';
-		if (value == NULL || !decode(name) || !decode(value) ||
-			!set_parameter(query, name, value))
-		{
-			snprintf(error, error_size, "the parameter \"%.60s\" is not known, or its value does not fit",
-					 name);
-			return false;
-		}
-	}
-	return true;
+	return om_sim_query_read(text, set_parameter, query, error, error_size);
 }
 
 int

@@ -201,6 +201,34 @@ tell_simulator(const char *url, const struct om_sim_inbound *inbound)
 	return copy;
 }
 
+void
+om_sim_send_ended(void *context, const struct om_sim_webhook *webhook)
+{
+	const struct om_sim_sender *sender = context;
+	char		started_at[OM_SIM_TIME_SIZE];
+	char		finished_at[OM_SIM_TIME_SIZE];
+	char	   *request;
+	size_t		len;
+	FILE	   *out = om_sim_memory(&request, &len);
+
+	om_sim_format_time(webhook->started_at, started_at);
+	om_sim_format_time(webhook->finished_at, finished_at);
+	fprintf(out, "{\"status\":\"%s\"", webhook->delivered ? "delivered" : "failed");
+	om_sim_ledger_field(out, "event_type", webhook->event_type);
+	om_sim_ledger_field(out, "started_at", started_at);
+	om_sim_ledger_field(out, "finished_at", finished_at);
+	om_sim_ledger_field(out, "attempts", webhook->attempts);
+	om_sim_ledger_field(out, "webhook", webhook->webhook);
+	putc('}', out);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	free(om_sim_tell(sender->via, "/sim/webhook", request, &len));
+	free(request);
+	free(webhook->event_type);
+	free(webhook->attempts);
+	free(webhook->webhook);
+}
+
 static char *
 copy_or_uuid(const char *given)
 {

@@ -42,7 +42,7 @@ struct om_sim_inbound
 struct om_sim_sender
 {
 	const char *webhook_url;
-	const char *via;			/* a simulator to tell first, or NULL */
+	const char *via;			/* a simulator to tell first, and what became of it; or NULL */
 	struct om_sim_ledger *ledger;
 	struct om_sim_deliverer *deliverer;
 };
@@ -59,6 +59,9 @@ extern bool om_sim_inbound_set(struct om_sim_inbound *inbound, const char *name,
 /* False with a reason when something that is needed is missing. */
 extern bool om_sim_inbound_check(const struct om_sim_inbound *inbound,
 								 char *error, size_t error_size);
+
+/* Tell the simulator of the sender, context, what became of a webhook: for om_sim_delivery_options. */
+extern void om_sim_send_ended(void *context, const struct om_sim_webhook *webhook);
 
 /* Send it as often as it says; waits while the deliverer is full. */
 extern void om_sim_send(const struct om_sim_sender *sender, const struct om_sim_inbound *inbound);

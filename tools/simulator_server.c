@@ -290,6 +290,14 @@ get_message(struct om_sim_server *server, struct mg_connection *conn)
 	free(body);
 }
 
+/* The end of a list */
+static void
+write_meta(FILE *out, int page, int size, int total)
+{
+	fprintf(out, "],\"meta\":{\"page_number\":%d,\"page_size\":%d,\"total_pages\":%d,"
+			"\"total_results\":%d}}", page, size, (total + size - 1) / size, total);
+}
+
 static void
 write_optouts(FILE *out, const struct om_sim_optout *optouts, int count,
 			  const struct om_sim_optout_query *query, int total)
@@ -308,17 +316,15 @@ write_optouts(FILE *out, const struct om_sim_optout *optouts, int count,
 		om_sim_ledger_field(out, "messaging_profile_id", OM_SIM_PROFILE_ID);
 		putc('}', out);
 	}
-	fprintf(out, "],\"meta\":{\"page_number\":%d,\"page_size\":%d,\"total_pages\":%d,"
-			"\"total_results\":%d}}", query->page, query->size,
-			(total + query->size - 1) / query->size, total);
+	write_meta(out, query->page, query->size, total);
 }
 
 static void
-record_list(struct om_sim_server *server, const char *query, const char *error,
+record_list(struct om_sim_server *server, const char *kind, const char *query, const char *error,
 			const struct om_sim_behaviour *behaviour, int status, int count)
 {
 	struct om_sim_line line;
-	FILE	   *out = om_sim_ledger_begin(server->options->ledger, &line, "optouts");
+	FILE	   *out = om_sim_ledger_begin(server->options->ledger, &line, kind);
 
 	if (out == NULL)
 		return;
@@ -330,12 +336,39 @@ record_list(struct om_sim_server *server, const char *query, const char *error,
 	om_sim_ledger_flush(server->options->ledger);
 }
 
-/* A page of the opt-out list.  Who asks wrongly is told so, whatever the behaviour. */
+/* Who asks for a list wrongly is told so, whatever the behaviour; error is NULL when the query is right. */
+static bool
+refuse_list(struct om_sim_server *server, struct mg_connection *conn, const char *kind,
+			const char *query, const char *error)
+{
+	struct om_sim_behaviour none = {.retry_after = -1};
+	bool		authorized = is_authorized(server, conn);
+	int			status = !authorized ? 401 : 400;
+
+	if (authorized && error == NULL)
+		return false;
+	record_list(server, kind, query, !authorized ? "no key, or a wrong one" : error, &none, status, 0);
+	answer_error(conn, status, "", !authorized ? 10009 : 10015, NULL);
+	return true;
+}
+
+static void
+answer_list(struct om_sim_server *server, struct mg_connection *conn, const char *kind,
+			enum om_sim_target target, const char *query, const char *body, size_t len, int count)
+{
+	struct om_sim_behaviour behaviour;
+
+	pthread_mutex_lock(&server->mutex);
+	behaviour = om_sim_behaviours_next(&server->behaviours, target, "");
+	pthread_mutex_unlock(&server->mutex);
+	record_list(server, kind, query, NULL, &behaviour, behaviour.status, count);
+	answer_as_told(server, conn, &behaviour, behaviour.status, behaviour.code, body, len);
+}
+
 static void
 get_optouts(struct om_sim_server *server, struct mg_connection *conn)
 {
 	const char *text = mg_get_request_info(conn)->query_string;
-	struct om_sim_behaviour behaviour = {.retry_after = -1};
 	struct om_sim_optout *optouts;
 	struct om_sim_optout_query query;
 	char		error[200];
@@ -345,21 +378,9 @@ get_optouts(struct om_sim_server *server, struct mg_connection *conn)
 	int			count = 0;
 	int			total = 0;
 
-	if (!is_authorized(server, conn))
-	{
-		record_list(server, text, "no key, or a wrong one", &behaviour, 401, 0);
-		answer_error(conn, 401, "", 10009, NULL);
+	if (refuse_list(server, conn, "optouts", text,
+					om_sim_optout_query_parse(text, &query, error, sizeof(error)) ? NULL : error))
 		return;
-	}
-	if (!om_sim_optout_query_parse(text, &query, error, sizeof(error)))
-	{
-		record_list(server, text, error, &behaviour, 400, 0);
-		answer_error(conn, 400, "", 10015, NULL);
-		return;
-	}
-	pthread_mutex_lock(&server->mutex);
-	behaviour = om_sim_behaviours_next(&server->behaviours, OM_SIM_OPTOUTS, "");
-	pthread_mutex_unlock(&server->mutex);
 	optouts = om_sim_alloc(sizeof(*optouts) * OM_SIM_OPTOUT_PAGE_MAX);
 	if (query.profile[0] == '\0' || strcmp(query.profile, OM_SIM_PROFILE_ID) == 0)
 		count = om_sim_optouts_page(server->optouts, &query, optouts, &total);
@@ -367,10 +388,34 @@ get_optouts(struct om_sim_server *server, struct mg_connection *conn)
 	write_optouts(out, optouts, count, &query, total);
 	if (fclose(out) != 0)
 		om_sim_die("out of memory");
-	record_list(server, text, NULL, &behaviour, behaviour.status, count);
-	answer_as_told(server, conn, &behaviour, behaviour.status, behaviour.code, body, len);
+	answer_list(server, conn, "optouts", OM_SIM_OPTOUTS, text, body, len, count);
 	free(body);
 	free(optouts);
+}
+
+static void
+get_webhooks(struct om_sim_server *server, struct mg_connection *conn)
+{
+	const char *text = mg_get_request_info(conn)->query_string;
+	struct om_sim_webhook_query query;
+	char		error[200];
+	char	   *body;
+	size_t		len;
+	FILE	   *out;
+	int			count;
+	int			total;
+
+	if (refuse_list(server, conn, "deliveries", text,
+					om_sim_webhook_query_parse(text, &query, error, sizeof(error)) ? NULL : error))
+		return;
+	out = om_sim_memory(&body, &len);
+	fputs("{\"data\":[", out);
+	count = om_sim_webhooks_page(server->options->webhooks, &query, out, &total);
+	write_meta(out, query.page, query.size, total);
+	if (fclose(out) != 0)
+		om_sim_die("out of memory");
+	answer_list(server, conn, "deliveries", OM_SIM_DELIVERIES, text, body, len, count);
+	free(body);
 }
 
 static void
@@ -448,6 +493,7 @@ reset(struct om_sim_server *server, struct mg_connection *conn)
 	pthread_cond_broadcast(&server->release);
 	pthread_mutex_unlock(&server->mutex);
 	om_sim_optouts_clear(server->optouts);
+	om_sim_webhooks_clear(server->options->webhooks);
 	answer_json(conn, 200, "", "{\"status\":\"ok\"}");
 }
 
@@ -550,6 +596,75 @@ post_inbound(struct om_sim_server *server, struct mg_connection *conn)
 	free(body);
 }
 
+/* Seconds by which the Date of the answers is ahead */
+static void
+post_date_offset(struct om_sim_server *server, struct mg_connection *conn)
+{
+	size_t		len;
+	char	   *body = om_sim_http_body(conn, &len);
+	int			seconds;
+
+	if (body == NULL || !om_sim_read_int(body, -OM_SIM_OFFSET_MAX, OM_SIM_OFFSET_MAX, &seconds))
+		answer_complaint(conn, 400, "the body is not a number of seconds");
+	else
+	{
+		om_sim_http_date_offset(seconds);
+		answer_json(conn, 200, "", "{\"status\":\"ok\"}");
+	}
+	free(body);
+}
+
+/* A member that is a time, or now when there is none; false when it is something else */
+static bool
+read_time(const struct om_sim_json *json, const char *name, int64_t *ms)
+{
+	const char *text = om_sim_json_string(json, name);
+	int64_t		micros = *ms * 1000;
+
+	if (text != NULL && !om_timestamp_parse(text, strlen(text), &micros))
+		return false;
+	*ms = micros / 1000;
+	return true;
+}
+
+/* A webhook that somebody else delivered, or could not deliver, in our name */
+static void
+post_webhook(struct om_sim_server *server, struct mg_connection *conn)
+{
+	struct om_sim_json json = {.arena = NULL};
+	struct om_sim_webhook webhook = {.delivered = false};
+	size_t		len;
+	char	   *body = om_sim_http_body(conn, &len);
+	const char *event = NULL;
+	const char *complaint = NULL;
+	const char *value;
+
+	webhook.started_at = webhook.finished_at = om_sim_now_ms();
+	if (body == NULL || !om_sim_json_parse(body, len, &json))
+		complaint = "the body is not a JSON object";
+	else if ((event = om_sim_json_string(&json, "webhook")) == NULL)
+		complaint = "\"webhook\" is missing";
+	else if (!read_time(&json, "started_at", &webhook.started_at) ||
+			 !read_time(&json, "finished_at", &webhook.finished_at))
+		complaint = "a time is none of RFC 3339";
+	if (complaint != NULL)
+		answer_complaint(conn, 400, complaint);
+	else
+	{
+		value = om_sim_json_string(&json, "status");
+		webhook.delivered = value != NULL && strcmp(value, "delivered") == 0;
+		value = om_sim_json_string(&json, "event_type");
+		webhook.event_type = value != NULL ? om_sim_strdup(value) : NULL;
+		value = om_sim_json_string(&json, "attempts");
+		webhook.attempts = om_sim_strdup(value != NULL ? value : "[]");
+		webhook.webhook = om_sim_strdup(event);
+		om_sim_webhooks_add(server->options->webhooks, &webhook);
+		answer_json(conn, 200, "", "{\"status\":\"ok\"}");
+	}
+	om_sim_json_free(&json);
+	free(body);
+}
+
 /* A path that ends with a slash goes on with an identifier. */
 static const struct
 {
@@ -560,12 +675,15 @@ static const struct
 	{"/v2/messages", "POST", post_message},
 	{"/v2/messages/", "GET", get_message},
 	{"/v2/messaging_optouts", "GET", get_optouts},
+	{"/v2/webhook_deliveries", "GET", get_webhooks},
 	{"/healthz", "GET", get_health},
 	{"/sim/ledger", "GET", get_ledger},
 	{"/sim/behave", "POST", post_behave},
 	{"/sim/reset", "POST", reset},
 	{"/sim/inbound", "POST", post_inbound},
 	{"/sim/optout", "POST", post_optout},
+	{"/sim/webhook", "POST", post_webhook},
+	{"/sim/date-offset", "POST", post_date_offset},
 };
 
 static void

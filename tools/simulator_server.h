@@ -10,6 +10,7 @@
 #include "simulator_behave.h"
 #include "simulator_deliver.h"
 #include "simulator_ledger.h"
+#include "simulator_webhook.h"
 
 struct om_sim_server_options
 {
@@ -21,6 +22,7 @@ struct om_sim_server_options
 	int			event_delay;	/* ms */
 	struct om_sim_ledger *ledger;
 	struct om_sim_deliverer *deliverer;
+	struct om_sim_webhooks *webhooks;
 	struct om_sim_behaviours behaviours;	/* at the start */
 };
 

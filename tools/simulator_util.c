@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#define QUERY_MAX		2048
+
 static int64_t
 read_clock(clockid_t clock)
 {
@@ -137,5 +139,72 @@ om_sim_read_int(const char *text, int min, int max, int *out)
 	if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
 		return false;
 	*out = (int) value;
+	return true;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode in place: %2B is a plus, and a bare plus a blank, as forms are sent (WHATWG URL, 5.1). */
+static bool
+decode(char *text)
+{
+	char	   *out = text;
+
+	for (; *text != '\0'; text++)
+	{
+		if (*text != '%')
+			*out++ = *text == '+' ? ' ' : *text;
+		else
+		{
+			int			high = hex_digit(text[1]);
+			int			low = high < 0 ? -1 : hex_digit(text[2]);
+
+			if (low < 0 || (high == 0 && low == 0))
+				return false;
+			*out++ = (char) (high * 16 + low);
+			text += 2;
+		}
+	}
+	*out = '\0';
+	return true;
+}
+
+bool
+om_sim_query_read(const char *text, bool (*set) (void *context, const char *name, const char *value),
+				  void *context, char *error, size_t error_size)
+{
+	char		copy[QUERY_MAX];
+	char	   *rest = NULL;
+	char	   *name;
+	char	   *value;
+
+	if (text == NULL)
+		return true;
+	if (strlen(text) >= sizeof(copy))
+	{
+		snprintf(error, error_size, "the query is too long");
+		return false;
+	}
+	strcpy(copy, text);
+	for (name = strtok_r(copy, "&", &rest); name != NULL; name = strtok_r(NULL, "&", &rest))
+	{
+		value = strchr(name, '=');
+		if (value != NULL)
+			*value++ = '\0';
+		if (value == NULL || !decode(name) || !decode(value) || !set(context, name, value))
+		{
+			snprintf(error, error_size, "the parameter \"%.60s\" is not known, or its value does not fit",
+					 name);
+			return false;
+		}
+	}
 	return true;
 }

@@ -37,6 +37,14 @@ extern void om_sim_sha256(const char *text, char out[OM_SIM_SHA256_SIZE]);
 /* A whole decimal number from min to max; false for anything else, and *out is unchanged. */
 extern bool om_sim_read_int(const char *text, int min, int max, int *out);
 
+/*
+ * Read a query string ("filter%5Bfrom%5D=%2B1555...&page[size]=20"; NULL is none) and set each of its decoded
+ * parameters; false with a reason for people when one is not taken.
+ */
+extern bool om_sim_query_read(const char *text,
+							  bool (*set) (void *context, const char *name, const char *value),
+							  void *context, char *error, size_t error_size);
+
 /* A tool that is out of memory says so and ends: these never return NULL. */
 extern void *om_sim_alloc(size_t size);
 extern char *om_sim_strdup(const char *text);

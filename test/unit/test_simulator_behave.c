@@ -40,7 +40,7 @@ test_parsing(void)
 		"cut:to=", "cut:accept=perhaps", "500:retry_after=1", "cut-early:to=+15555550123",
 		"cut-early:accept=yes", "failed:status=500", "500:on=messages", "noid:on=optouts",
 		"40300:on=optouts", "500:on=optouts,to=+15555550123", "half:on=optouts,accept=yes",
-		"cut-early:on=optouts", "failed:on=optouts", "error:status=400,code=40300,on=optouts",
+		"cut-early:on=optouts", "noid:on=deliveries", "failed:on=optouts", "error:status=400,code=40300,on=optouts",
 	};
 	struct om_sim_behaviour behaviour;
 	char		error[200];
@@ -103,6 +103,9 @@ test_lists(void)
 	   "a list meets what is for lists");
 	is(om_sim_behaviours_next(&all, OM_SIM_OPTOUTS, "").spec, "429:on=optouts,retry_after=3",
 	   "in the same order");
+	ok(add("503:on=deliveries,times=1"), "and a list of webhooks");
+	is(om_sim_behaviours_next(&all, OM_SIM_DELIVERIES, "").spec, "503:on=deliveries,times=1",
+	   "which is another list");
 	add("cut-early");
 	ok(om_sim_behaviours_cut_early(&all), "what is cut early is a message");
 }
