@@ -114,7 +114,7 @@ om_worker_end(void)
 	MemoryContextSwitchTo(round_context);
 }
 
-/* The schema of the extension's functions, or NULL while it is not there, or half there, or of version 1.0 */
+/* The schema of the extension's functions, or NULL while it is not there (or half there) */
 static char *
 extension_schema(void)
 {
@@ -123,7 +123,7 @@ extension_schema(void)
 	Oid			schema = InvalidOid;
 
 	if (!OidIsValid(extension) || !OidIsValid(tables) ||
-		!OidIsValid(get_relname_relid("arming", tables)))
+		!OidIsValid(get_relname_relid("outbox", tables)))
 		return NULL;
 	if (SPI_execute("SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
 					true, 1) == SPI_OK_SELECT && SPI_processed == 1)
