@@ -158,6 +158,38 @@ COMMENT ON FUNCTION @extschema@.omnimsg_replay_dead_letters(pg_catalog.text, pg_
 -- What is to be sent: unknown outcomes and what is found out about them
 --
 
+ALTER TABLE omnimsg.outbox
+	ADD COLUMN has_token pg_catalog.bool NOT NULL DEFAULT false,
+	ADD COLUMN unknown_at pg_catalog.timestamptz,
+	ADD COLUMN next_look_at pg_catalog.timestamptz,
+	ADD COLUMN failed_looks pg_catalog.int4 NOT NULL DEFAULT 0,
+	ADD COLUMN candidate_external_id pg_catalog.text;
+CREATE INDEX outbox_next_look ON omnimsg.outbox (next_look_at) WHERE next_look_at IS NOT NULL;
+COMMENT ON COLUMN omnimsg.outbox.state IS '''queued'', ''leased'' by a worker, ''sending'': a request may have left; then ''sent'', ''failed'', ''expired'', ''suppressed'' or ''unknown'', which is being found out about while settled_at is NULL, and held after that';
+COMMENT ON COLUMN omnimsg.outbox.has_token IS 'whether the provider was told to report the latest attempt to omnimsg.webhook_url with the name of the attempt, by which it can be asked about';
+COMMENT ON COLUMN omnimsg.outbox.unknown_at IS 'when the outcome of an attempt was last found to be unknown; NULL when it never was';
+COMMENT ON COLUMN omnimsg.outbox.next_look_at IS 'when the provider is asked next what became of it; NULL when nobody needs to ask';
+COMMENT ON COLUMN omnimsg.outbox.failed_looks IS 'how often in succession the provider could not be asked';
+COMMENT ON COLUMN omnimsg.outbox.candidate_external_id IS 'the provider''s id in an answer that could not be relied on otherwise';
+COMMENT ON COLUMN omnimsg.outbox.settled_at IS 'when it reached a final state; what the provider tells later can still make it ''sent''';
+
+CREATE TABLE omnimsg.unknown_policies (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	kind pg_catalog.text NOT NULL
+		CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['opt_out_confirmation', 'opt_in_confirmation', 'help_reply',
+			'conversation', 'notification', 'marketing'])),
+	on_unknown pg_catalog.text NOT NULL
+		CHECK (on_unknown OPERATOR(pg_catalog.=) ANY (ARRAY['hold', 'resend'])),
+	PRIMARY KEY (organization_id, kind),
+	CONSTRAINT unknown_policies_confirmation_is_never_resent
+		CHECK (kind OPERATOR(pg_catalog.<>) 'opt_out_confirmation' OR on_unknown OPERATOR(pg_catalog.=) 'hold')
+);
+COMMENT ON TABLE omnimsg.unknown_policies IS 'what becomes of a message that may have been sent and of which the provider knows nothing: what no row says is held';
+COMMENT ON COLUMN omnimsg.unknown_policies.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.unknown_policies.kind IS 'kind of outbox items';
+COMMENT ON COLUMN omnimsg.unknown_policies.on_unknown IS '''hold'': it stays unknown, for a person to ask; ''resend'': it is sent again while it is worth sending, and the person may get it twice. The confirmation of an opt-out is never sent again';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.unknown_policies', '');
+
 
 --
 -- Where this database may send from
@@ -273,6 +305,22 @@ AS $$
 		   'They are not sent again. Ask the provider what became of them.'
 	  FROM omnimsg.outbox o
 	 WHERE o.state = 'unknown' AND o.settled_at > now() - interval '1 day' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'the fate of messages cannot be found out',
+		   format('%s, the oldest since %s', count(*), min(o.unknown_at)),
+		   'The dispatcher asks the provider about them and gets no answer. See last_error in omnimsg.outbox.'
+	  FROM omnimsg.outbox o
+	 WHERE o.state = 'unknown' AND o.settled_at IS NULL AND o.next_look_at < now() - interval '10 minutes' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'error', 'messages are stuck while being sent',
+		   format('%s, the oldest lease over at %s', count(*), min(o.leased_until)),
+		   'A dispatcher that runs gives them up at the end of their lease. See omnimsg_worker_status().'
+	  FROM omnimsg.outbox o
+	 WHERE o.state = 'sending' AND o.leased_until < now() - interval '120 s' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'omnimsg.webhook_url is not set', NULL,
+		   'The provider cannot be asked what became of a message whose outcome is unknown; that can only be looked up by hand.'
+	 WHERE coalesce(current_setting('omnimsg.webhook_url', true), '') = ''
 	UNION ALL
 	SELECT 'error', 'numbers have opt-outs that their organization does not know of',
 		   string_agg(w.masked, ', ' ORDER BY w.masked),

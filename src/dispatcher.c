@@ -51,6 +51,7 @@
 #define HOUSEKEEPING_MS	30000	/* what was passed over is done within a minute */
 #define ERROR_PAUSE_MS	1000	/* after a round that failed */
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
+#define EVIDENCE_PATIENCE	(10 * USECS_PER_MINUTE) /* with an answer that cannot be recorded */
 #define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
@@ -343,6 +344,13 @@ complain(const OmItem *item, const char *why)
 			 errhint("They wait until they expire. See last_error in omnimsg.outbox.")));
 }
 
+/* Nothing of it may leave from then on: others may soon hold the lease */
+static TimestampTz
+send_until(const OmItem *item)
+{
+	return item->leased_until - (int64) LEASE_MARGIN_MS * 1000;
+}
+
 static void
 send_item(OmItem *item, const char *url)
 {
@@ -351,9 +359,8 @@ send_item(OmItem *item, const char *url)
 	char	   *body;
 	TimestampTz now = GetCurrentTimestamp();
 
-	/* The process may have been stopped since the item was marked */
-	if (now >= item->leased_until - (int64) LEASE_MARGIN_MS * 1000 ||
-		now >= item->expires_at - (int64) OM_HTTP_CONNECT_MS * 1000)
+	/* The process may have been stopped since the item was marked; http.c asks once more */
+	if (now >= send_until(item) || now >= item->expires_at - (int64) OM_HTTP_CONNECT_MS * 1000)
 	{
 		put_off(item, "its time was over before it was sent");
 		return;
@@ -366,8 +373,8 @@ send_item(OmItem *item, const char *url)
 		put_off(item, error);
 		return;
 	}
-	body = om_telnyx_body(item->from, item->to, item->text, item->profile);
-	if (!om_http_post(item, url, secret, body))
+	body = om_telnyx_body(item->from, item->to, item->text, item->profile, item->webhook_url);
+	if (!om_http_post(item, url, secret, body, Min(send_until(item), item->expires_at)))
 		put_off(item, "out of memory");
 	sodium_memzero(secret, sizeof(secret));
 }
@@ -496,7 +503,8 @@ forget_first(int count)
 
 /*
  * The last attempt to record failed: maybe because of one item.  The first one goes to the
- * end, or is given up when its lease is over, because then nobody may record it any more.
+ * end, or is given up when its lease is over, because then nobody may record it any more; but that the
+ * provider accepted it is worth more tries.
  */
 static void
 step_aside(void)
@@ -505,7 +513,8 @@ step_aside(void)
 
 	memmove(finished, finished + 1, sizeof(OmItem *) * (nfinished - 1));
 	finished[--nfinished] = item;
-	if (GetCurrentTimestamp() < item->leased_until)
+	if (GetCurrentTimestamp() < item->leased_until +
+		(item->result == OM_ANSWER_ACCEPTED ? EVIDENCE_PATIENCE : 0))
 		nfinished++;
 	else
 	{
@@ -542,7 +551,7 @@ record_finished(void)
 	{
 		OmAnswerClass result = finished[i]->result;
 
-		if (!finished[i]->recorded)
+		if (!finished[i]->recorded && !finished[i]->known)
 			ereport(WARNING,
 					(errmsg("omnimsg dispatcher: the lease of an item ended before its answer (%s) was recorded",
 							om_answer_class_name(result))));
@@ -578,6 +587,28 @@ fold_deferred(TimestampTz now)
 	return left > 0 ? DEFERRED_PAUSE_MS : om_poll_interval;
 }
 
+/*
+ * What dead workers held, as soon as their leases end.  Returns how long that is for the next of them,
+ * in ms; of what we hold ourselves too, which is nearly always recorded before.
+ */
+static long
+recover(TimestampTz now)
+{
+	static TimestampTz recover_at = 0;
+	TimestampTz next;
+
+	if (now >= recover_at || recover_at - now > (int64) HOUSEKEEPING_MS * 1000)
+	{
+		om_worker_begin("omnimsg: recover");
+		om_outbox_recover(now, &next);
+		om_worker_end();
+		recover_at = now + (int64) HOUSEKEEPING_MS * 1000;
+		if (next > 0)
+			recover_at = Min(recover_at, next + 1000);
+	}
+	return Max(TimestampDifferenceMilliseconds(now, recover_at), 1);
+}
+
 /* Of a database that is armed: close what is over, and apply what a lost round left behind */
 static void
 keep_house(TimestampTz now)
@@ -585,8 +616,7 @@ keep_house(TimestampTz now)
 	static TimestampTz looked_at_all = 0;
 	bool		all;
 
-	om_worker_begin("omnimsg: recover");
-	om_outbox_recover(now);
+	om_worker_begin("omnimsg: expire");
 	om_outbox_expire(now);
 	om_worker_end();
 	om_worker_begin("omnimsg: close overdue reviews");
@@ -646,6 +676,12 @@ work(TimestampTz *housekept_at, bool woken)
 	}
 	record_finished();
 	wait = armed == OM_ARMED_NEVER ? om_poll_interval : repair(now, housekept_at);
+	if (armed == OM_ARMED)
+	{
+		long		wait_to_recover = recover(now);
+
+		wait = Min(wait, wait_to_recover);
+	}
 	if (om_dispatch && armed == OM_ARMED)
 	{
 		long		wait_to_send = claim_and_send();

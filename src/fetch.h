@@ -48,6 +48,7 @@ typedef struct OmFetchUser
 } OmFetchUser;
 
 /* The users; each is in a file of its own */
+extern const OmFetchUser om_lookup_fetch;
 extern const OmFetchUser om_optout_fetch;
 
 /* A request of that size, zeroed, in a context of its own under parent */

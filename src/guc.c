@@ -12,6 +12,9 @@
 #include "compat.h"
 #include "guc.h"
 
+/* A provider cuts off what is longer than it expects of a URL */
+#define WEBHOOK_URL_MAX	400
+
 /*
  * The database that the dispatcher connects to: one per server.  Fixed at start, because a
  * background worker cannot change its database.
@@ -36,6 +39,13 @@ char	   *om_telnyx_api_base = NULL;
  */
 char	   *om_secrets_dir = NULL;
 
+/*
+ * Where the provider is to report what becomes of a message: the relay's address as the provider
+ * sees it.  Each attempt adds its name as a query (src/core/token.h), by which what is told
+ * of it is recognized, and by which it can be asked for.
+ */
+char	   *om_webhook_url = NULL;
+
 /* How many requests may be under way at once */
 int			om_max_in_flight = 64;
 
@@ -56,6 +66,12 @@ int			om_lease = 30;
 
 /* How long one request may take */
 int			om_request_timeout = 10000;
+
+/*
+ * An outcome that is unknown waits so long for a webhook to tell it; then the provider is asked, and after
+ * twice the time what it does not know of is taken for not accepted.
+ */
+int			om_reconcile_after = 60000;
 
 /*
  * How often the provider's own list of opt-outs is pulled, for what its webhooks did not bring.  With 0
@@ -92,16 +108,36 @@ is_loopback_url(const char *url)
 	return false;
 }
 
+/* What stands before an @ is credentials, and only what follows is the host */
 static bool
-check_api_base(char **value, void **extra, GucSource source)
+is_safe_url(const char *url)
 {
-	/* What stands before an @ is credentials, and only what follows is the host */
-	if (strchr(*value, '@') == NULL &&
-		((strncmp(*value, "https://", 8) == 0 && (*value)[8] != '\0') ||
-		 (strncmp(*value, "http://", 7) == 0 && is_loopback_url(*value))))
+	if (strchr(url, '@') == NULL &&
+		((strncmp(url, "https://", 8) == 0 && url[8] != '\0') ||
+		 (strncmp(url, "http://", 7) == 0 && is_loopback_url(url))))
 		return true;
 	GUC_check_errdetail("It must begin with https:// and carry no credentials; http:// is taken for 127.0.0.1, [::1] and localhost only.");
 	return false;
+}
+
+static bool
+check_api_base(char **value, void **extra, GucSource source)
+{
+	return is_safe_url(*value);
+}
+
+static bool
+check_webhook_url(char **value, void **extra, GucSource source)
+{
+	if ((*value)[0] == '\0')
+		return true;
+	if (strlen(*value) > WEBHOOK_URL_MAX || strcspn(*value, "?#\"\\ \t\r\n") != strlen(*value))
+	{
+		GUC_check_errdetail("It must be at most %d bytes long, without blanks, query and fragment: each attempt adds a query of its own.",
+							WEBHOOK_URL_MAX);
+		return false;
+	}
+	return is_safe_url(*value);
 }
 
 static bool
@@ -134,6 +170,10 @@ om_guc_define(void)
 							   "Directory of the files, mode 0600, that hold the API keys.",
 							   NULL, &om_secrets_dir, "/etc/omnimsg/secrets",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_secrets_dir, NULL, NULL);
+	DefineCustomStringVariable("omnimsg.webhook_url",
+							   "Where the provider reports what becomes of messages: the relay, as the provider sees it.",
+							   NULL, &om_webhook_url, "",
+							   PGC_SIGHUP, 0, check_webhook_url, NULL, NULL);
 	DefineCustomIntVariable("omnimsg.max_in_flight",
 							"How many requests to providers may be under way at once.",
 							NULL, &om_max_in_flight, 64, 1, 1000,
@@ -153,6 +193,10 @@ om_guc_define(void)
 	DefineCustomIntVariable("omnimsg.request_timeout",
 							"How long a request to a provider may take.",
 							NULL, &om_request_timeout, 10000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("omnimsg.reconcile_after",
+							"How long an unknown outcome waits for a webhook before the provider is asked.",
+							NULL, &om_reconcile_after, 60000, 100, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("omnimsg.optout_pull_interval",
 							"How often the provider's list of opt-outs is pulled; 0 for only when asked to.",

@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
@@ -39,6 +40,11 @@ typedef struct Transfer
 {
 	CURL	   *easy;
 	struct curl_slist *headers;
+	char	   *request;		/* the body of a POST, NULL for a GET */
+	size_t		request_length;
+	size_t		request_given;	/* how much of it libcurl took to send */
+	TimestampTz deadline;		/* from then on it takes none */
+	int64		deadline_ms;	/* the same by the clock that nobody sets */
 	size_t		header_bytes;
 	size_t		body_limit;
 	OmHttpAnswer answer;
@@ -211,12 +217,33 @@ add_authorization(Transfer *transfer, const char *secret)
 	return added;
 }
 
-static bool
-set_body(CURL *easy, const char *body)
+/*
+ * libcurl asks for the body right before it writes it to the socket: the last moment at which a process
+ * that was stopped for longer than its lease can see that others have gone on without it.  And
+ * a body that is handed over here cannot be sent a second time: libcurl could not rewind it.
+ */
+static size_t
+give_body(char *buffer, size_t size, size_t count, void *arg)
 {
+	Transfer   *transfer = arg;
+	size_t		length = Min(size * count, transfer->request_length - transfer->request_given);
+
+	if (GetCurrentTimestamp() >= transfer->deadline || monotonic_ms() >= transfer->deadline_ms)
+		return CURL_READFUNC_ABORT;
+	memcpy(buffer, transfer->request + transfer->request_given, length);
+	transfer->request_given += length;
+	return length;
+}
+
+static bool
+set_body(Transfer *transfer)
+{
+	CURL	   *easy = transfer->easy;
+
 	return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(body)) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) transfer->request_length) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
 }
 
 /*
@@ -224,7 +251,7 @@ set_body(CURL *easy, const char *body)
  * than we mean.
  */
 static bool
-set_options(Transfer *transfer, const char *url, const char *body)
+set_options(Transfer *transfer, const char *url)
 {
 	CURL	   *easy = transfer->easy;
 
@@ -249,7 +276,7 @@ set_options(Transfer *transfer, const char *url, const char *body)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) om_request_timeout) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, "omnimsg/1.0") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK &&
-		(body == NULL || set_body(easy, body)) &&
+		(transfer->request == NULL || set_body(transfer)) &&
 		curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header) == CURLE_OK &&
@@ -263,13 +290,15 @@ free_transfer(Transfer *transfer)
 	if (transfer->easy)
 		curl_easy_cleanup(transfer->easy);
 	free_headers(transfer->headers);
+	free(transfer->request);
 	free(transfer->answer.body);
 	free(transfer);
 }
 
-/* body is NULL for a GET */
+/* body is NULL for a GET, which has no deadline either */
 static bool
-start_transfer(void *tag, const char *url, const char *secret, const char *body, size_t body_limit)
+start_transfer(void *tag, const char *url, const char *secret, const char *body, TimestampTz deadline,
+			   size_t body_limit)
 {
 	Transfer   *transfer = calloc(1, sizeof(Transfer));
 	sigset_t	before;
@@ -279,14 +308,22 @@ start_transfer(void *tag, const char *url, const char *secret, const char *body,
 		return false;
 	transfer->answer.tag = tag;
 	transfer->body_limit = body_limit;
+	if (body != NULL)
+	{
+		transfer->request = strdup(body);
+		transfer->request_length = strlen(body);
+		transfer->deadline = deadline;
+		transfer->deadline_ms = monotonic_ms() + (deadline - GetCurrentTimestamp()) / 1000;
+	}
 	block_signals(&before);
 	transfer->easy = curl_easy_init();
 	started = transfer->easy != NULL &&
+		(body == NULL || transfer->request != NULL) &&
 		add_authorization(transfer, secret) &&
 		(body == NULL || add_header(transfer, "Content-Type: application/json")) &&
 		add_header(transfer, "Accept: application/json") &&
 		add_header(transfer, "Expect:") &&
-		set_options(transfer, url, body) &&
+		set_options(transfer, url) &&
 		curl_multi_add_handle(multi, transfer->easy) == CURLM_OK;
 	restore_signals(&before);
 	if (started)
@@ -297,15 +334,15 @@ start_transfer(void *tag, const char *url, const char *secret, const char *body,
 }
 
 bool
-om_http_post(void *tag, const char *url, const char *secret, const char *body)
+om_http_post(void *tag, const char *url, const char *secret, const char *body, TimestampTz deadline)
 {
-	return start_transfer(tag, url, secret, body, OM_HTTP_BODY_LIMIT);
+	return start_transfer(tag, url, secret, body, deadline, OM_HTTP_BODY_LIMIT);
 }
 
 bool
 om_http_get(void *tag, const char *url, const char *secret)
 {
-	return start_transfer(tag, url, secret, NULL, OM_HTTP_LIST_LIMIT);
+	return start_transfer(tag, url, secret, NULL, 0, OM_HTTP_LIST_LIMIT);
 }
 
 OmHttpAnswer *
@@ -320,21 +357,17 @@ om_http_finished(void)
 		OmHttpAnswer *answer;
 		CURLcode	result = message->data.result;
 		long		status = 0;
-		long		request_size = 0;
-		curl_off_t	pretransfer = 0;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-		curl_easy_getinfo(message->easy_handle, CURLINFO_REQUEST_SIZE, &request_size);
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
 		curl_multi_remove_handle(multi, message->easy_handle);
 		in_flight--;
 
 		answer = &transfer->answer;
 		answer->complete = result == CURLE_OK;
-		answer->request_left = answer->complete || request_size > 0 || pretransfer > 0;
+		answer->request_left = answer->complete || transfer->request_given > 0;
 		answer->status = (int) status;
 		if (!answer->complete)
 			strlcpy(answer->error, curl_easy_strerror(result), sizeof(answer->error));

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 /* Bytes of an answer; a longer one is not read to its end, and is not complete */
 #define OM_HTTP_BODY_LIMIT	65536
 #define OM_HTTP_LIST_LIMIT	1048576
@@ -17,7 +19,7 @@
 typedef struct OmHttpAnswer
 {
 	void	   *tag;			/* what om_http_post or om_http_get was given */
-	bool		request_left;	/* at least a byte of the request may have left this host */
+	bool		request_left;	/* at least a byte of the request's body may have left this host */
 	bool		complete;		/* a whole response was read */
 	int			status;			/* 0 without one */
 	int			body_length;
@@ -30,10 +32,12 @@ typedef struct OmHttpAnswer
 extern void om_http_start(void);
 
 /*
- * Begin a POST of JSON.  The strings are copied.  False when there is no memory for it, and
- * then nothing was sent.
+ * Begin a POST of JSON.  The strings are copied.  From the deadline on its body does not leave any more,
+ * and without its body it is no request.  False when there is no memory for it, and then nothing was
+ * sent.
  */
-extern bool om_http_post(void *tag, const char *url, const char *secret, const char *body);
+extern bool om_http_post(void *tag, const char *url, const char *secret, const char *body,
+						 TimestampTz deadline);
 
 /* The same for a GET, whose answer may be as long as a list is */
 extern bool om_http_get(void *tag, const char *url, const char *secret);

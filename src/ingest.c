@@ -88,7 +88,7 @@ om_ingest_begin(FunctionCallInfo fcinfo)
 
 /*
  * Every step over every event of the batch.  They take locks in this order everywhere:
- * journal, messages, consents, accounts, reply windows; within each in key order.
+ * journal, outbox, messages, consents, accounts, reply windows; within each in key order.
  */
 static void
 apply(OmBatch *batch)
@@ -98,6 +98,7 @@ apply(OmBatch *batch)
 	om_route(batch);
 	om_journal_claim(batch);
 	om_link(batch);
+	om_reconcile_callbacks(batch);
 	om_message_store(batch);
 	om_consent(batch);
 	om_account_contacted(batch);

@@ -7,6 +7,7 @@
  *		route.c		our number -> organizations; a status -> its message
  *		journal.c	claim each event, once
  *		link.c		(organization, address) -> account
+ *		reconcile.c	a status that tells that a message was accepted settles its outbox item
  *		message.c	store the message, or move the status of an outbound one
  *		request.c	STOP and START become requests ...
  *		review.c	... what may be a STOP waits for a person ...
@@ -29,6 +30,7 @@
 #include "audit.h"
 #include "consent.h"
 #include "core/intent.h"
+#include "core/token.h"
 #include "db.h"
 
 /* Limits of what a provider may send; beyond them an event is a dead letter */
@@ -128,6 +130,8 @@ typedef struct OmEvent
 	char	   *provider_status;
 	char	   *error_code;
 	char	   *error_text;
+	bool		has_token;		/* of a status: it names the attempt that it is of */
+	OmToken		token;
 	OmIntent	intent;			/* by route.c with the organization's own keywords */
 
 	/* route.c */
@@ -145,6 +149,10 @@ typedef struct OmEvent
 	char	   *message_status; /* of a status: before */
 	char	   *message_peer;	/* of a status: who the message went to */
 	char	   *message_ours;	/* of a status: the number it went from */
+	bool		by_token;		/* of a status: the message was found by its token */
+
+	/* reconcile.c: of a status that settled the outbox item of its message: what kind it is, else NULL */
+	char	   *settled_kind;
 
 	/* link.c */
 	pg_uuid_t  *account_id;		/* or NULL */
@@ -174,6 +182,7 @@ extern void om_event_read(OmBatch *batch);
 extern void om_route(OmBatch *batch);
 extern void om_journal_claim(OmBatch *batch);
 extern void om_link(OmBatch *batch);
+extern void om_reconcile_callbacks(OmBatch *batch);
 extern void om_message_store(OmBatch *batch);
 extern void om_consent(OmBatch *batch);
 extern void om_account_contacted(OmBatch *batch);

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "ingest.h"
 #include "message.h"
+#include "outbox.h"
 
 /* Separates the members of cc within one element of an array; no address has it */
 #define MEMBER_SEPARATOR	"\x1f"
@@ -46,21 +47,23 @@ static OmStatement lock_messages = {
 static OmStatement move_messages = {
 	"UPDATE omnimsg.messages m\n"
 	"   SET status = w.status,\n"
+	"       external_message_id = coalesce(m.external_message_id, w.external_id),\n"
 	"       sent_at = coalesce(w.sent_at, m.sent_at),\n"
 	"       delivered_at = coalesce(w.delivered_at, m.delivered_at),\n"
 	"       failed_at = coalesce(w.failed_at, m.failed_at),\n"
-	"       error_code = coalesce(m.error_code, w.error_code),\n"
-	"       error_detail = coalesce(m.error_detail, w.error_detail),\n"
+	"       error_code = CASE WHEN w.settled THEN w.error_code ELSE coalesce(m.error_code, w.error_code) END,\n"
+	"       error_detail = CASE WHEN w.settled THEN w.error_detail\n"
+	"                           ELSE coalesce(m.error_detail, w.error_detail) END,\n"
 	"       parts = coalesce(nullif(w.parts, 0), m.parts),\n"
 	"       cost_amount = coalesce(w.cost_amount::numeric, m.cost_amount),\n"
 	"       cost_currency = coalesce(w.cost_currency, m.cost_currency)\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)\n"
 	"    AS w(organization_id, id, created_at, status, sent_at, delivered_at, failed_at,\n"
-	"         error_code, error_detail, parts, cost_amount, cost_currency)\n"
+	"         error_code, error_detail, parts, cost_amount, cost_currency, external_id, settled)\n"
 	" WHERE m.organization_id = w.organization_id AND m.id = w.id AND m.created_at = w.created_at",
-	12, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+	14, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
 		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID}, NULL
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID}, NULL
 };
 
 int
@@ -172,6 +175,23 @@ move_action(const char *status)
 	return "MESSAGE_DELIVERY_FAILED";
 }
 
+static bool
+same_message(const OmEvent *left, const OmEvent *right)
+{
+	return memcmp(&left->organization_id, &right->organization_id, sizeof(pg_uuid_t)) == 0 &&
+		memcmp(&left->message_id, &right->message_id, sizeof(pg_uuid_t)) == 0;
+}
+
+/* The kind of the outbox item that one of the events of the first one's message settled, or NULL */
+static const char *
+settling(OmEvent **moves, int count)
+{
+	for (int i = 0; i < count && same_message(moves[i], moves[0]); i++)
+		if (moves[i]->settled_kind != NULL)
+			return moves[i]->settled_kind;
+	return NULL;
+}
+
 /* Lock the messages and learn where they are now: the look-up of route.c took no lock */
 static void
 lock_moves(OmEvent **moves, int count)
@@ -198,7 +218,7 @@ move_statuses(OmBatch *batch)
 {
 	static const Oid types[] = {
 		UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID
+		TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID
 	};
 	OmEvent   **moves = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	OmColumn   *columns[lengthof(types)];
@@ -228,14 +248,25 @@ move_statuses(OmBatch *batch)
 		char	   *error_detail = NULL;
 		char	   *cost_amount = NULL;
 		char	   *cost_currency = NULL;
+		char	   *external_id = NULL;
 		int			parts = 0;
+		const char *settled_kind = settling(&moves[i], count - i);
 
-		for (; i < count &&
-			 memcmp(&moves[i]->organization_id, &first->organization_id, sizeof(pg_uuid_t)) == 0 &&
-			 memcmp(&moves[i]->message_id, &first->message_id, sizeof(pg_uuid_t)) == 0; i++)
+		bool		settled = settled_kind != NULL && om_message_rank(status) < om_message_rank("sent");
+
+		if (settled)
+		{
+			om_outbox_audit_end(batch->audit, &first->organization_id, &first->message_id, settled_kind,
+								"AUTO_REPLY_SENT", "MESSAGE_SENT", "the provider told of it");
+			status = "sent";
+			sent_at = batch->now;
+		}
+		for (; i < count && same_message(moves[i], first); i++)
 		{
 			OmEvent    *event = moves[i];
 
+			if (event->by_token && external_id == NULL)
+				external_id = event->external_id;
 			if (event->parts > 0)
 				parts = event->parts;
 			if (event->cost_amount)
@@ -282,6 +313,8 @@ move_statuses(OmBatch *batch)
 		om_column_add_int(columns[9], parts);
 		om_column_add_text(columns[10], cost_amount);
 		om_column_add_text(columns[11], cost_currency);
+		om_column_add_text(columns[12], external_id);
+		om_column_add_bool(columns[13], settled);
 	}
 
 	for (int c = 0; c < (int) lengthof(types); c++)

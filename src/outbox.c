@@ -2,7 +2,8 @@
  * outbox.c
  *		The life of an outbox item in SQL: claim, mark, record.
  *
- * Locks are taken in the order outbox, messages, consents.
+ * Locks are taken in the order outbox, messages, consents, and in the order of the keys within each:
+ * what the provider tells of items changes them too, in other transactions (reconcile.c).
  */
 #include "postgres.h"
 
@@ -12,13 +13,27 @@
 #include "audit.h"
 #include "compat.h"
 #include "consent.h"
+#include "core/token.h"
 #include "gate.h"
+#include "guc.h"
+#include "lookup.h"
 #include "outbox.h"
+#include "reconcile.h"
 
 #define ACTOR "worker"
 
 /* How long a consent that others have locked is waited for */
 #define CONSENT_PATIENCE_MS	100
+
+/* Rows that others may change are locked in the order of their keys first */
+#define LOCK_ITEMS(condition) \
+	"SELECT FROM omnimsg.outbox o WHERE " condition "\n" \
+	" ORDER BY o.organization_id, o.id FOR UPDATE"
+
+static OmStatement lock_overdue = {
+	LOCK_ITEMS("o.state IN ('leased', 'sending') AND o.leased_until < $1"),
+	1, {TIMESTAMPTZOID}, NULL
+};
 
 static OmStatement requeue_leased = {
 	"UPDATE omnimsg.outbox o\n"
@@ -28,19 +43,32 @@ static OmStatement requeue_leased = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
+/* It may have been sent.  Where the provider can tell, it will be asked; else that is all there is to know. */
 static OmStatement abandon_sending = {
 	"UPDATE omnimsg.outbox o\n"
-	"   SET state = 'unknown', settled_at = $1, last_error = 'the worker ended while it was sending'\n"
+	"   SET state = 'unknown', last_error = 'the worker ended while it was sending',\n"
+	"       unknown_at = $1, failed_looks = 0, lease_token = NULL, leased_until = NULL,\n"
+	"       next_look_at = CASE WHEN o.has_token THEN $2 END,\n"
+	"       settled_at = CASE WHEN NOT o.has_token THEN $1 END\n"
 	" WHERE o.state = 'sending' AND o.leased_until < $1\n"
-	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind",
-	1, {TIMESTAMPTZOID}, NULL
+	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind, o.has_token",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement next_lease_end = {
+	"SELECT min(o.leased_until) FROM omnimsg.outbox o WHERE o.state IN ('leased', 'sending')",
+	0, {0}, NULL
+};
+
+static OmStatement lock_expired = {
+	LOCK_ITEMS("o.state = 'queued' AND o.expires_at <= $1"), 1, {TIMESTAMPTZOID}, NULL
 };
 
 static OmStatement expire_queued = {
 	"UPDATE omnimsg.outbox o\n"
 	"   SET state = 'expired', settled_at = $1, last_error = coalesce(o.last_error, 'expired')\n"
 	" WHERE o.state = 'queued' AND o.expires_at <= $1\n"
-	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind",
+	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind, false",
 	1, {TIMESTAMPTZOID}, NULL
 };
 
@@ -99,20 +127,43 @@ static OmStatement lock_leased = {
 	2, {UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
+/* What our tokens still hold of some items; where they hold nothing, what became of those */
+static OmStatement lock_items = {
+	"SELECT w.n, o.lease_token = w.lease_token AND o.state IN ('leased', 'sending'), o.state = 'sent'\n"
+	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, id, lease_token, n)\n"
+	"  JOIN omnimsg.outbox o ON o.organization_id = w.organization_id AND o.id = w.id\n"
+	" ORDER BY o.organization_id, o.id\n"
+	"   FOR UPDATE OF o",
+	3, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID}, NULL
+};
+
+/* What is unknown is settled only where nobody can be asked (w.look is false) */
 static OmStatement settle = {
 	"UPDATE omnimsg.outbox o\n"
 	"   SET state = w.state, last_error = w.last_error,\n"
 	"       next_attempt_at = coalesce(w.next_attempt_at, o.next_attempt_at),\n"
-	"       settled_at = CASE WHEN w.state NOT IN ('queued', 'sending') THEN $7 END,\n"
+	"       settled_at = CASE WHEN w.state NOT IN ('queued', 'sending') AND NOT w.look THEN $9 END,\n"
 	"       lease_token = CASE WHEN w.state = 'sending' THEN o.lease_token END,\n"
-	"       leased_until = CASE WHEN w.state = 'sending' THEN o.leased_until END\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6)\n"
-	"    AS w(organization_id, id, lease_token, state, last_error, next_attempt_at)\n"
+	"       leased_until = CASE WHEN w.state = 'sending' THEN o.leased_until END,\n"
+	"       has_token = CASE WHEN w.state = 'sending' THEN $10 ELSE o.has_token END,\n"
+	"       candidate_external_id = w.candidate, failed_looks = 0,\n"
+	"       unknown_at = CASE WHEN w.state = 'unknown' THEN $9 ELSE o.unknown_at END,\n"
+	"       next_look_at = CASE WHEN w.look THEN $11 END\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)\n"
+	"    AS w(organization_id, id, lease_token, state, last_error, next_attempt_at, candidate, look)\n"
 	" WHERE o.organization_id = w.organization_id AND o.id = w.id\n"
-	"   AND o.lease_token = w.lease_token AND o.state IN ('leased', 'sending')\n"
-	"RETURNING o.organization_id, o.id",
-	7, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZOID}, NULL
+	"   AND o.lease_token = w.lease_token AND o.state IN ('leased', 'sending')",
+	11, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+		TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement lock_messages = {
+	"SELECT FROM unnest($1, $2, $3) AS w(organization_id, id, created_at)\n"
+	"  JOIN omnimsg.messages m\n"
+	"    ON m.organization_id = w.organization_id AND m.id = w.id AND m.created_at = w.created_at\n"
+	" ORDER BY m.organization_id, m.id\n"
+	"   FOR UPDATE OF m",
+	3, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID}, NULL
 };
 
 /* A message that an event has moved on since keeps what the event said */
@@ -140,6 +191,8 @@ typedef struct Changes
 	OmColumn   *states;
 	OmColumn   *last_errors;
 	OmColumn   *next_attempts;
+	OmColumn   *candidates;
+	OmColumn   *looks;
 	OmColumn   *message_organization_ids;
 	OmColumn   *message_ids;
 	OmColumn   *created_at;
@@ -158,6 +211,8 @@ begin_changes(Changes *changes, int count)
 	changes->states = om_column(TEXTOID, count);
 	changes->last_errors = om_column(TEXTOID, count);
 	changes->next_attempts = om_column(TIMESTAMPTZOID, count);
+	changes->candidates = om_column(TEXTOID, count);
+	changes->looks = om_column(BOOLOID, count);
 	changes->message_organization_ids = om_column(UUIDOID, count);
 	changes->message_ids = om_column(UUIDOID, count);
 	changes->created_at = om_column(TIMESTAMPTZOID, count);
@@ -167,16 +222,27 @@ begin_changes(Changes *changes, int count)
 	changes->error_details = om_column(TEXTOID, count);
 }
 
+/* Can the provider be asked what became of it? */
+static bool
+can_look(const OmItem *item)
+{
+	return item->webhook_url != NULL || item->external_id != NULL;
+}
+
 static void
 change_item(Changes *changes, const OmItem *item, const char *state, const char *last_error,
 			TimestampTz next_attempt_at)
 {
+	bool		unknown = strcmp(state, "unknown") == 0;
+
 	om_column_add_uuid(changes->organization_ids, &item->organization_id);
 	om_column_add_uuid(changes->ids, &item->id);
 	om_column_add_uuid(changes->tokens, &item->lease_token);
 	om_column_add_text(changes->states, state);
 	om_column_add_text(changes->last_errors, last_error);
 	om_column_add_time(changes->next_attempts, next_attempt_at);
+	om_column_add_text(changes->candidates, unknown ? item->external_id : NULL);
+	om_column_add_bool(changes->looks, unknown && can_look(item));
 }
 
 static void
@@ -193,40 +259,53 @@ change_message(Changes *changes, const pg_uuid_t *organization_id, const pg_uuid
 	om_column_add_text(changes->error_details, error_detail);
 }
 
-static uint64
+/* The rows are locked */
+static void
 settle_items(Changes *changes, TimestampTz now)
 {
-	if (changes->ids->count == 0)
-		return 0;
-	return om_db_run(&settle, (Datum[]) {om_column_array(changes->organization_ids),
-					 om_column_array(changes->ids), om_column_array(changes->tokens),
-					 om_column_array(changes->states), om_column_array(changes->last_errors),
-					 om_column_array(changes->next_attempts), TimestampTzGetDatum(now)});
+	if (changes->ids->count > 0)
+		om_db_run(&settle, (Datum[]) {om_column_array(changes->organization_ids),
+				  om_column_array(changes->ids), om_column_array(changes->tokens),
+				  om_column_array(changes->states), om_column_array(changes->last_errors),
+				  om_column_array(changes->next_attempts), om_column_array(changes->candidates),
+				  om_column_array(changes->looks), TimestampTzGetDatum(now),
+				  BoolGetDatum(*om_webhook_url != '\0'),
+				  TimestampTzGetDatum(om_lookup_first(now))});
 }
 
 static void
 write_messages(Changes *changes, TimestampTz now)
 {
-	if (changes->message_ids->count > 0)
-		om_db_run(&move_messages, (Datum[]) {om_column_array(changes->message_organization_ids),
-				  om_column_array(changes->message_ids), om_column_array(changes->created_at),
-				  om_column_array(changes->statuses), om_column_array(changes->external_ids),
-				  om_column_array(changes->error_codes), om_column_array(changes->error_details),
-				  TimestampTzGetDatum(now)});
+	Datum		organization_ids;
+	Datum		ids;
+	Datum		created_at;
+
+	if (changes->message_ids->count == 0)
+		return;
+	organization_ids = om_column_array(changes->message_organization_ids);
+	ids = om_column_array(changes->message_ids);
+	created_at = om_column_array(changes->created_at);
+	om_db_run(&lock_messages, (Datum[]) {organization_ids, ids, created_at});
+	om_db_run(&move_messages, (Datum[]) {organization_ids, ids, created_at,
+			  om_column_array(changes->statuses), om_column_array(changes->external_ids),
+			  om_column_array(changes->error_codes), om_column_array(changes->error_details),
+			  TimestampTzGetDatum(now)});
 }
 
-static void
-audit_end(OmAudit *audit, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
-		  const char *kind, const char *automatic, const char *other, const char *reason)
+void
+om_outbox_audit_end(OmAudit *audit, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
+					const char *kind, const char *automatic, const char *other, const char *reason)
 {
 	om_audit_add(audit, organization_id, om_kind_is_automatic(kind) ? automatic : other, "message",
 				 message_id, NULL, om_audit_json("kind", kind, "reason", reason, NULL));
 }
 
-/* What abandon_sending and expire_queued returned: the messages end like their items */
+/*
+ * What abandon_sending and expire_queued returned: the messages end like their items.  Nothing has
+ * ended of what is being found out about, and the audit has nothing to say of it.
+ */
 static int
-end_messages(uint64 rows, TimestampTz now, const char *status, const char *other_action,
-			 const char *reason)
+end_messages(uint64 rows, TimestampTz now, const char *status, const char *reason)
 {
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
 	Changes		changes;
@@ -240,8 +319,9 @@ end_messages(uint64 rows, TimestampTz now, const char *status, const char *other
 
 		change_message(&changes, organization_id, message_id, om_field_time(row, 3, &isnull),
 					   status, NULL, NULL, reason);
-		audit_end(audit, organization_id, message_id, om_field_text(row, 4),
-				  "AUTO_REPLY_FAILED", other_action, reason);
+		if (!om_field_bool(row, 5))
+			om_outbox_audit_end(audit, organization_id, message_id, om_field_text(row, 4),
+								"AUTO_REPLY_FAILED", "MESSAGE_DELIVERY_FAILED", reason);
 	}
 	write_messages(&changes, now);
 	om_audit_write(audit);
@@ -249,24 +329,30 @@ end_messages(uint64 rows, TimestampTz now, const char *status, const char *other
 }
 
 int
-om_outbox_recover(TimestampTz now)
+om_outbox_recover(TimestampTz now, TimestampTz *next)
 {
-	uint64		rows = om_db_run(&requeue_leased, (Datum[]) {TimestampTzGetDatum(now)});
+	Datum		at[2] = {TimestampTzGetDatum(now), TimestampTzGetDatum(om_lookup_first(now))};
+	uint64		rows = 0;
+	bool		isnull;
 
-	/*
-	 * Such an item may have been sent.  It is never sent again: a second text costs more
-	 * than a missing one.
-	 */
-	rows += end_messages(om_db_run(&abandon_sending, (Datum[]) {TimestampTzGetDatum(now)}),
-						 now, "unknown", "MESSAGE_DELIVERY_FAILED", "outcome unknown");
+	if (om_db_run(&lock_overdue, at) > 0)
+	{
+		rows = om_db_run(&requeue_leased, at);
+		rows += end_messages(om_db_run(&abandon_sending, at), now, "unknown", OM_OUTCOME_UNKNOWN);
+	}
+	om_db_run(&next_lease_end, NULL);
+	*next = om_field_time(0, 1, &isnull);
 	return rows;
 }
 
 int
 om_outbox_expire(TimestampTz now)
 {
-	return end_messages(om_db_run(&expire_queued, (Datum[]) {TimestampTzGetDatum(now)}),
-						now, "expired", "MESSAGE_DELIVERY_FAILED", "expired");
+	Datum		at[1] = {TimestampTzGetDatum(now)};
+
+	if (om_db_run(&lock_expired, at) == 0)
+		return 0;
+	return end_messages(om_db_run(&expire_queued, at), now, "expired", "expired");
 }
 
 OmShare *
@@ -309,6 +395,20 @@ om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *token,
 					 UUIDPGetDatum(token), TimestampTzGetDatum(now), TimestampTzGetDatum(leased_until)});
 }
 
+/* Where the provider is to report this attempt, or NULL.  What is told is recognized by the name. */
+static char *
+webhook_url(const OmItem *item)
+{
+	OmToken		token;
+	char		name[OM_TOKEN_SIZE];
+
+	memcpy(token.id, item->id.data, sizeof(token.id));
+	token.attempt = item->attempts;
+	if (*om_webhook_url == '\0' || !om_token_write(&token, name))
+		return NULL;
+	return psprintf("%s?%s", om_webhook_url, name);
+}
+
 static OmItem *
 read_item(uint64 row, const pg_uuid_t *token, MemoryContext parent)
 {
@@ -332,6 +432,7 @@ read_item(uint64 row, const pg_uuid_t *token, MemoryContext parent)
 	item->text = om_field_text(row, 11);
 	item->secret_name = om_field_text(row, 12);
 	item->profile = om_field_text(row, 13);
+	item->webhook_url = webhook_url(item);
 	MemoryContextSwitchTo(before);
 	return item;
 }
@@ -374,7 +475,7 @@ end_item(Changes *changes, OmAudit *audit, const OmItem *item, bool expired, con
 	change_item(changes, item, expired ? "expired" : "suppressed", reason, 0);
 	change_message(changes, &item->organization_id, &item->message_id, item->created_at,
 				   expired ? "expired" : "blocked", NULL, NULL, reason);
-	audit_end(audit, &item->organization_id, &item->message_id, item->kind,
+	om_outbox_audit_end(audit, &item->organization_id, &item->message_id, item->kind,
 			  expired ? "AUTO_REPLY_FAILED" : "AUTO_REPLY_SUPPRESSED",
 			  expired ? "MESSAGE_DELIVERY_FAILED" : "SEND_BLOCKED", reason);
 }
@@ -482,13 +583,15 @@ record_message(Changes *changes, OmAudit *audit, const OmItem *item, TimestampTz
 			break;
 		case OM_ANSWER_UNKNOWN:
 			status = "unknown";
-			reason = "outcome unknown";
+			reason = OM_OUTCOME_UNKNOWN;
 			break;
 	}
 	change_message(changes, &item->organization_id, &item->message_id, item->created_at, status,
-				   item->external_id, item->error_code,
+				   item->result == OM_ANSWER_ACCEPTED ? item->external_id : NULL, item->error_code,
 				   item->result == OM_ANSWER_ACCEPTED ? NULL : item->error_text);
-	audit_end(audit, &item->organization_id, &item->message_id, item->kind, automatic, other, reason);
+	if (item->result == OM_ANSWER_UNKNOWN && can_look(item))
+		return;					/* it is being found out */
+	om_outbox_audit_end(audit, &item->organization_id, &item->message_id, item->kind, automatic, other, reason);
 }
 
 /* The provider refused because the person said STOP to it: that is an opt-out, and we knew nothing of it */
@@ -502,7 +605,7 @@ record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
 	{
 		OmRequest  *request;
 
-		if (!items[i]->recorded || items[i]->result != OM_ANSWER_BLOCKED)
+		if (items[i]->result != OM_ANSWER_BLOCKED)
 			continue;
 		request = palloc0(sizeof(OmRequest));
 		request->organization_id = items[i]->organization_id;
@@ -526,36 +629,72 @@ record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
 								   "rule", requests[i]->rule, NULL));
 }
 
+/*
+ * Lock the items, and see where our lease still holds.  The token fences: who lost the lease has nothing
+ * to say any more of an item.
+ */
+static void
+lock_leases(OmItem **items, int count)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *ids = om_column(UUIDOID, count);
+	OmColumn   *tokens = om_column(UUIDOID, count);
+	uint64		rows;
+
+	for (int i = 0; i < count; i++)
+	{
+		items[i]->recorded = items[i]->known = false;
+		om_column_add_uuid(organization_ids, &items[i]->organization_id);
+		om_column_add_uuid(ids, &items[i]->id);
+		om_column_add_uuid(tokens, &items[i]->lease_token);
+	}
+	rows = om_db_run(&lock_items, (Datum[]) {om_column_array(organization_ids),
+					 om_column_array(ids), om_column_array(tokens)});
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmItem	   *item = items[om_field_int(row, 1) - 1];
+
+		item->recorded = om_field_bool(row, 2);
+		item->known = om_field_bool(row, 3);
+	}
+}
+
+/* What we learned too late to record: only that the provider accepted a message still counts */
+static void
+keep_evidence(OmItem **items, int count, OmAudit *audit, TimestampTz now)
+{
+	OmEvidence *evidence = palloc0(sizeof(OmEvidence) * Max(count, 1));
+	int			found = 0;
+
+	for (int i = 0; i < count; i++)
+		if (!items[i]->recorded && items[i]->result == OM_ANSWER_ACCEPTED)
+		{
+			evidence[found].organization_id = items[i]->organization_id;
+			evidence[found].id = items[i]->id;
+			evidence[found].attempt = items[i]->attempts;
+			evidence[found].external_id = items[i]->external_id;
+			found++;
+		}
+	om_reconcile_accept(evidence, found, "late answer", audit, now);
+}
+
 void
 om_outbox_record(OmItem **items, int count, TimestampTz now)
 {
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
 	Changes		changes;
-	uint64		rows;
 
+	lock_leases(items, count);
 	begin_changes(&changes, count);
 	for (int i = 0; i < count; i++)
-	{
-		items[i]->recorded = false;
-		change_by_result(&changes, items[i], now);
-	}
-
-	/* The token fences: who lost the lease may not say anything any more */
-	rows = settle_items(&changes, now);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		pg_uuid_t  *organization_id = om_field_uuid(row, 1);
-		pg_uuid_t  *id = om_field_uuid(row, 2);
-
-		for (int i = 0; i < count; i++)
-			if (memcmp(&items[i]->id, id, sizeof(pg_uuid_t)) == 0 &&
-				memcmp(&items[i]->organization_id, organization_id, sizeof(pg_uuid_t)) == 0)
-				items[i]->recorded = true;
-	}
+		if (items[i]->recorded)
+			change_by_result(&changes, items[i], now);
+	settle_items(&changes, now);
 	for (int i = 0; i < count; i++)
 		if (items[i]->recorded)
 			record_message(&changes, audit, items[i], now);
 	write_messages(&changes, now);
+	keep_evidence(items, count, audit, now);
 	record_blocks(items, count, audit, now);
 	om_audit_write(audit);
 }

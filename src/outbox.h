@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "audit.h"
 #include "core/answer.h"
 #include "db.h"
 
@@ -35,14 +36,16 @@ typedef struct OmItem
 	char	   *text;
 	char	   *secret_name;	/* NULL when the number has no provider account or that no secret */
 	char	   *profile;		/* or NULL */
+	char	   *webhook_url;	/* with the name of this attempt; NULL when there is none to give */
 
 	/* What came of it */
 	OmAnswerClass result;
-	char	   *external_id;
+	char	   *external_id;	/* in the answer, whatever its class; or NULL */
 	char	   *error_code;
 	char	   *error_text;
 	int64		retry_ms;		/* of NOT_SENT and REFUSED_FOR_NOW: not before */
 	bool		recorded;		/* our lease still held */
+	bool		known;			/* it did not, because the provider had told of it before */
 } OmItem;
 
 /* An organization with due items, and how many of them may be claimed */
@@ -52,8 +55,11 @@ typedef struct OmShare
 	int			count;
 } OmShare;
 
-/* Give back what dead workers held: leased items are queued again, sending ones are unknown */
-extern int	om_outbox_recover(TimestampTz now);
+/*
+ * Give back what dead workers held: leased items are queued again, sending ones are unknown.  *next is when
+ * the next lease ends; 0 when there is none.
+ */
+extern int	om_outbox_recover(TimestampTz now, TimestampTz *next);
 
 /* Close queued items whose time is over */
 extern int	om_outbox_expire(TimestampTz now);
@@ -75,7 +81,15 @@ extern int	om_outbox_claim(const OmShare *shares, int count, const pg_uuid_t *to
  */
 extern OmItem **om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, int *count);
 
-/* Record what came of items, where our lease still holds (item->recorded) */
+/*
+ * Record what came of items, where our lease still holds (item->recorded).  Where it does not, that the
+ * provider accepted one is evidence all the same; whatever else is dropped.
+ */
 extern void om_outbox_record(OmItem **items, int count, TimestampTz now);
+
+/* Add the audit row of how a message ended, by the names of its kind */
+extern void om_outbox_audit_end(OmAudit *audit, const pg_uuid_t *organization_id, const pg_uuid_t *message_id,
+								const char *kind, const char *automatic, const char *other,
+								const char *reason);
 
 #endif							/* OM_OUTBOX_H */

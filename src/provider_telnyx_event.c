@@ -54,6 +54,8 @@ typedef struct Fields
 	char	   *error_code;
 	char	   *error_title;
 	char	   *error_detail;
+	char	   *webhook_url;
+	char	   *delivered_to;
 	Recipient	to[OM_MAX_OTHERS];
 	int			nto;
 	char	   *cc[OM_MAX_OTHERS];
@@ -87,7 +89,9 @@ static const Place places[] = {
 	{"data.payload.subject", offsetof(Fields, subject)},
 	{"data.payload.text", offsetof(Fields, text)},
 	{"data.payload.type", offsetof(Fields, type)},
+	{"data.payload.webhook_url", offsetof(Fields, webhook_url)},
 	{"data.record_type", offsetof(Fields, record_type)},
+	{"meta.delivered_to", offsetof(Fields, delivered_to)},
 	{"record_type", offsetof(Fields, record_type)},
 };
 
@@ -330,6 +334,16 @@ read_received(OmEvent *event, Fields *fields)
 			event->others[event->nothers++] = fields->cc[i];
 }
 
+/* The attempt that a status is of: we told the provider where to report it, and it says where it does */
+static void
+read_token(OmEvent *event, const Fields *fields)
+{
+	event->has_token = (fields->webhook_url != NULL &&
+						om_token_read(fields->webhook_url, strlen(fields->webhook_url), &event->token)) ||
+		(fields->delivered_to != NULL &&
+		 om_token_read(fields->delivered_to, strlen(fields->delivered_to), &event->token));
+}
+
 static void
 read_status(OmEvent *event, Fields *fields)
 {
@@ -342,6 +356,7 @@ read_status(OmEvent *event, Fields *fields)
 	event->occurred_at = om_telnyx_time(fields->occurred_at);
 	if (event->occurred_at == 0)
 		event->occurred_at = om_telnyx_time(fields->completed_at);
+	read_token(event, fields);
 	event->error_code = fields->error_code;
 	if (fields->error_title || fields->error_detail)
 		event->error_text = psprintf("%s%s%s",

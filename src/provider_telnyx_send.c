@@ -2,8 +2,9 @@
  * provider_telnyx_send.c
  *		Messages as Telnyx takes them, and what it answers.
  *
- * Source: POST /v2/messages in Telnyx's API reference.  There is no idempotency key and
- * no tag of the client's for it; an error body is {"errors":[{"code","title","detail"}]}.
+ * Source: POST /v2/messages in Telnyx's API reference.  There is no idempotency key for it, and
+ * nothing of the client's comes back but webhook_url; an error body is
+ * {"errors":[{"code","title","detail"}]}.
  */
 #include "postgres.h"
 
@@ -45,7 +46,8 @@ add_member(StringInfo json, const char *name, const char *value)
 }
 
 char *
-om_telnyx_body(const char *from, const char *to, const char *text, const char *profile)
+om_telnyx_body(const char *from, const char *to, const char *text, const char *profile,
+			   const char *webhook_url)
 {
 	StringInfoData json;
 
@@ -55,6 +57,7 @@ om_telnyx_body(const char *from, const char *to, const char *text, const char *p
 	add_member(&json, "to", to);
 	add_member(&json, "text", text);
 	add_member(&json, "messaging_profile_id", profile);
+	add_member(&json, "webhook_url", webhook_url);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -140,7 +143,7 @@ om_telnyx_answer(const OmHttpAnswer *http, OmTelnyxAnswer *answer)
 	facts.error_text = text;
 
 	answer->class_ = om_answer_classify(&facts);
-	answer->message_id = answer->class_ == OM_ANSWER_ACCEPTED ? fields.message_id : NULL;
+	answer->message_id = fields.message_id;
 	answer->error_code = fields.code && strlen(fields.code) <= 32 ? fields.code : "";
 	mask_digits(text);
 	answer->error_text = strlen(text) > MAX_ERROR_TEXT ?

@@ -13,13 +13,14 @@
 /* Where a resource is, as "messages": omnimsg.telnyx_api_base with /v2/ and its name behind it */
 extern char *om_telnyx_url(const char *resource);
 
-/* The body of POST /v2/messages; profile may be NULL */
-extern char *om_telnyx_body(const char *from, const char *to, const char *text, const char *profile);
+/* The body of POST /v2/messages; profile and webhook_url may be NULL */
+extern char *om_telnyx_body(const char *from, const char *to, const char *text, const char *profile,
+							const char *webhook_url);
 
 typedef struct OmTelnyxAnswer
 {
 	OmAnswerClass class_;
-	char	   *message_id;		/* of an accepted message, else NULL */
+	char	   *message_id;		/* in the answer, whatever its class; or NULL */
 	char	   *error_code;		/* of the first error, "" without one */
 	char	   *error_text;		/* its title and detail, or what went wrong on the way; no address in it */
 } OmTelnyxAnswer;

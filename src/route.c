@@ -43,6 +43,22 @@ static OmStatement find_messages = {
 	3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
+/*
+ * The same by the token of the attempt, of those that the provider's id leads nowhere: the answer with the
+ * id was lost, or is still under way.  An attempt that was never made is nobody's.
+ */
+static OmStatement find_attempts = {
+	"SELECT w.n, m.organization_id, m.id, m.created_at, m.status, m.to_number, m.from_number,\n"
+	"       coalesce(m.sent_at, m.created_at)\n"
+	"  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS w(organization_id, id, attempt, provider, n)\n"
+	"  JOIN omnimsg.outbox o\n"
+	"    ON o.organization_id = w.organization_id AND o.id = w.id AND o.attempts >= w.attempt\n"
+	"  JOIN omnimsg.messages m\n"
+	"    ON m.organization_id = o.organization_id AND m.id = o.message_id AND m.created_at = o.created_at\n"
+	"   AND m.provider = w.provider",
+	4, {UUIDARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, NULL
+};
+
 static bool
 is_routed(const OmEvent *event)
 {
@@ -191,8 +207,28 @@ route_numbers(OmBatch *batch)
 		}
 }
 
+/* Row number row of find_messages or find_attempts is the message of an event */
 static void
-route_statuses(OmBatch *batch)
+found_message(OmEvent *event, uint64 row)
+{
+	bool		isnull;
+
+	event->organization_id = *om_field_uuid(row, 2);
+	event->message_id = *om_field_uuid(row, 3);
+	event->message_created_at = om_field_time(row, 4, &isnull);
+	event->message_left_at = om_field_time(row, 8, &isnull);
+	event->message_status = om_field_text(row, 5);
+	event->message_peer = om_field_text(row, 6);
+	event->message_ours = om_field_text(row, 7);
+	event->has_message = true;
+	event->outcome = OM_APPLIED;
+	event->reason = NULL;
+	if (event->status == NULL)
+		event->reason = "unknown status, kept with the message";
+}
+
+static void
+route_by_id(OmBatch *batch)
 {
 	OmColumn   *organizations = om_column(UUIDOID, batch->nevents);
 	OmColumn   *external_ids = om_column(TEXTOID, batch->nevents);
@@ -222,22 +258,46 @@ route_statuses(OmBatch *batch)
 	rows = om_db_run(&find_messages, (Datum[]) {om_column_array(organizations),
 					 om_column_array(external_ids), om_column_array(providers)});
 	for (uint64 row = 0; row < rows; row++)
+		found_message(batch->events[DatumGetInt32(asked->values[om_field_int(row, 1) - 1])], row);
+}
+
+/* The organization must be one of those whose number it left from: a token alone opens nothing */
+static void
+route_by_token(OmBatch *batch)
+{
+	OmColumn   *organizations = om_column(UUIDOID, batch->nevents);
+	OmColumn   *ids = om_column(UUIDOID, batch->nevents);
+	OmColumn   *attempts = om_column(INT4OID, batch->nevents);
+	OmColumn   *providers = om_column(TEXTOID, batch->nevents);
+	OmColumn   *asked = om_column(INT4OID, batch->nevents);
+	uint64		rows;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (event->kind != OM_EVENT_STATUS || event->outcome != OM_PENDING || !event->has_token)
+			continue;
+		for (int o = 0; o < event->nowners; o++)
+		{
+			om_column_add_uuid(organizations, &event->owners[o].organization_id);
+			om_column_add_uuid(ids, (const pg_uuid_t *) event->token.id);
+			om_column_add_int(attempts, event->token.attempt);
+			om_column_add_text(providers, event->delivery->provider);
+			om_column_add_int(asked, i);
+		}
+	}
+	if (asked->count == 0)
+		return;
+
+	rows = om_db_run(&find_attempts, (Datum[]) {om_column_array(organizations), om_column_array(ids),
+					 om_column_array(attempts), om_column_array(providers)});
+	for (uint64 row = 0; row < rows; row++)
 	{
 		OmEvent    *event = batch->events[DatumGetInt32(asked->values[om_field_int(row, 1) - 1])];
-		bool		isnull;
 
-		event->organization_id = *om_field_uuid(row, 2);
-		event->message_id = *om_field_uuid(row, 3);
-		event->message_created_at = om_field_time(row, 4, &isnull);
-		event->message_left_at = om_field_time(row, 8, &isnull);
-		event->message_status = om_field_text(row, 5);
-		event->message_peer = om_field_text(row, 6);
-		event->message_ours = om_field_text(row, 7);
-		event->has_message = true;
-		event->outcome = OM_APPLIED;
-		event->reason = NULL;
-		if (event->status == NULL)
-			event->reason = "unknown status, kept with the message";
+		found_message(event, row);
+		event->by_token = true;
 	}
 }
 
@@ -291,7 +351,8 @@ om_route(OmBatch *batch)
 {
 	lock_numbers(batch);
 	route_numbers(batch);
-	route_statuses(batch);
+	route_by_id(batch);
+	route_by_token(batch);
 
 	for (int i = 0; i < batch->nevents; i++)
 		if (batch->events[i]->kind == OM_EVENT_RECEIVED)

@@ -114,8 +114,12 @@ is($complete, $rounds, "after $rounds kills each delivery was answered 200 in th
 # a fresh worker takes up what the leases of a dead one held
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE leased_until > clock_timestamp()", 0), 'all leases end');
 $node->psql("SELECT pg_terminate_backend(pid) FROM omnimsg_worker_status()");
+$node->setting('omnimsg.reconcile_after', '1s');
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased', 'sending')", 0),
 	'no item is left between the states');
+$node->psql("UPDATE omnimsg.outbox SET next_look_at = now() WHERE next_look_at IS NOT NULL");
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0),
+	'what was unknown is found out, or held');
 
 # ---- the deliveries; xmin is the transaction that wrote a row, as long as nothing updates it ----
 
