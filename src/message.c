@@ -254,10 +254,11 @@ move_statuses(OmBatch *batch)
 
 		bool		settled = settled_kind != NULL && om_message_rank(status) < om_message_rank("sent");
 
-		if (settled)
-		{
+		if (settled_kind != NULL)
 			om_outbox_audit_end(batch->audit, &first->organization_id, &first->message_id, settled_kind,
 								"AUTO_REPLY_SENT", "MESSAGE_SENT", "the provider told of it");
+		if (settled)
+		{
 			status = "sent";
 			sent_at = batch->now;
 		}

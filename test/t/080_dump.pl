@@ -60,6 +60,7 @@ INSERT INTO omnimsg.account_repairs (organization_id, account_id) SELECT organiz
 	FROM omnimsg.collection_accounts WHERE name = 'Customer 1039';
 INSERT INTO omnimsg.consent_repairs (organization_id, id, channel, address, scope)
 	VALUES ('$organization', omnimsg.uuid7(), 'sms', '@{[number(39)]}', 'all');
+INSERT INTO omnimsg.unknown_policies (organization_id, kind, on_unknown) VALUES ('$organization', 'notification', 'resend');
 INSERT INTO omnimsg.send_limits (organization_id, region, opens, closes, per_day)
 	VALUES ('$organization', '+1555', '09:00', '21:00', 3);
 INSERT INTO omnimsg.keywords (organization_id, keyword, label, language)
