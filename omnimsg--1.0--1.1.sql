@@ -251,6 +251,466 @@ COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''me
 -- Keeping house: months, retention, legal holds
 --
 
+CREATE TABLE omnimsg.legal_holds (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL DEFAULT omnimsg.uuid7(),
+	address pg_catalog.text,
+	reason pg_catalog.text NOT NULL,
+	placed_by pg_catalog.text NOT NULL,
+	placed_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	released_at pg_catalog.timestamptz,
+	PRIMARY KEY (organization_id, id)
+);
+COMMENT ON TABLE omnimsg.legal_holds IS 'messages that retention must leave alone, with their outbox items and journal rows; set with omnimsg_place_hold(), kept for ever';
+COMMENT ON COLUMN omnimsg.legal_holds.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.legal_holds.id IS 'identifies the hold';
+COMMENT ON COLUMN omnimsg.legal_holds.address IS 'whose messages; NULL for all of the organization';
+COMMENT ON COLUMN omnimsg.legal_holds.reason IS 'why';
+COMMENT ON COLUMN omnimsg.legal_holds.placed_by IS '''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.legal_holds.placed_at IS 'when';
+COMMENT ON COLUMN omnimsg.legal_holds.released_at IS 'when it ended; NULL while it holds';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.legal_holds', '');
+
+CREATE FUNCTION omnimsg.is_held(organization_id pg_catalog.uuid, message_id pg_catalog.uuid) RETURNS pg_catalog.bool
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT 1 FROM omnimsg.legal_holds h
+					WHERE h.organization_id = is_held.organization_id AND h.released_at IS NULL
+					  AND (h.address IS NULL
+						   OR EXISTS (SELECT 1 FROM omnimsg.messages m
+									   WHERE m.organization_id = h.organization_id AND m.id = is_held.message_id
+										 AND m.peer_address = h.address)))
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.is_held(pg_catalog.uuid, pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.is_held(pg_catalog.uuid, pg_catalog.uuid) IS 'whether a legal hold keeps what belongs to a message';
+
+CREATE FUNCTION omnimsg.audit_hold(organization_id pg_catalog.uuid, hold_id pg_catalog.uuid,
+		action pg_catalog.text, whole pg_catalog.bool) RETURNS pg_catalog.void
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO omnimsg.audit_logs (organization_id, id, action, resource_type, resource_id, actor, new_value, created_at)
+		VALUES (audit_hold.organization_id, omnimsg.uuid7(), audit_hold.action, 'legal_hold', hold_id,
+				'role:' || session_user, jsonb_build_object('of', CASE WHEN whole THEN 'organization' ELSE 'address' END), now())
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.audit_hold(pg_catalog.uuid, pg_catalog.uuid, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.audit_hold(pg_catalog.uuid, pg_catalog.uuid, pg_catalog.text, pg_catalog.bool) IS 'put a change of a legal hold on record, without the address';
+
+CREATE FUNCTION @extschema@.omnimsg_place_hold(organization_id pg_catalog.uuid, address pg_catalog.text,
+		reason pg_catalog.text) RETURNS pg_catalog.uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	region text := (SELECT o.default_region FROM omnimsg.organizations o WHERE o.id = organization_id);
+	canonical text := CASE WHEN strpos(address, '@') > 0 THEN lower(btrim(address))
+						   ELSE @extschema@.omnimsg_normalize_phone(address, region) END;
+	hold uuid := omnimsg.uuid7();
+BEGIN
+	IF organization_id IS NULL THEN
+		RAISE EXCEPTION 'organization_id must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF region IS NULL THEN
+		RAISE EXCEPTION 'organization "%" does not exist', organization_id USING ERRCODE = 'undefined_object';
+	END IF;
+	IF btrim(coalesce(reason, '')) = '' THEN
+		RAISE EXCEPTION 'a legal hold needs a reason' USING ERRCODE = 'null_value_not_allowed',
+			HINT = 'Name the case, so that somebody can tell later whether it is over.';
+	END IF;
+	IF address IS NOT NULL AND canonical IS NULL THEN
+		RAISE EXCEPTION '% is no address', @extschema@.omnimsg_mask_phone(address) USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give a phone number, an e-mail address, or NULL for all messages of the organization.';
+	END IF;
+	INSERT INTO omnimsg.legal_holds (organization_id, id, address, reason, placed_by)
+		VALUES (organization_id, hold, canonical, reason, 'role:' || session_user);
+	PERFORM omnimsg.audit_hold(organization_id, hold, 'LEGAL_HOLD_PLACED', address IS NULL);
+	RETURN hold;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_place_hold(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_place_hold(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'keep the messages of an address, or with NULL all of an organization, from retention until omnimsg_release_hold(); returns the id of the hold; what retention has dropped before does not come back';
+
+CREATE FUNCTION @extschema@.omnimsg_release_hold(id pg_catalog.uuid) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	hold omnimsg.legal_holds;
+BEGIN
+	UPDATE omnimsg.legal_holds h SET released_at = now()
+	 WHERE h.id = omnimsg_release_hold.id AND h.released_at IS NULL RETURNING h.* INTO hold;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	PERFORM omnimsg.audit_hold(hold.organization_id, hold.id, 'LEGAL_HOLD_RELEASED', hold.address IS NULL);
+	RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_release_hold(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_release_hold(pg_catalog.uuid) IS 'end a legal hold: what is past its time goes with the next omnimsg_maintain(); false when there is none that holds';
+
+-- A month is made in two steps, because many rows may have to move, and nobody should wait for that.
+CREATE FUNCTION omnimsg.prepare_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+	starts timestamptz := month::timestamp AT TIME ZONE 'UTC';
+	ends timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
+BEGIN
+	IF to_regclass(format('omnimsg.%I', part)) IS NOT NULL THEN
+		RETURN NULL;
+	END IF;
+	-- keys, indexes and comments of the default partition; and what spares the reading of all rows when it is attached
+	EXECUTE format('CREATE TABLE omnimsg.%I (LIKE omnimsg.%I INCLUDING ALL, '
+				   'CONSTRAINT of_the_month CHECK (created_at >= %L AND created_at < %L))',
+				   part, parent || '_default', starts, ends);
+	RETURN omnimsg.move_rows(parent, month, true);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.prepare_month(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.prepare_month(pg_catalog.text, pg_catalog.date) IS 'first step of omnimsg.make_month(): make the table and move what nobody holds locked; returns how many rows, NULL when the month is there already';
+
+CREATE FUNCTION omnimsg.move_rows(parent pg_catalog.text, month pg_catalog.date, skip pg_catalog.bool) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+	starts timestamptz := month::timestamp AT TIME ZONE 'UTC';
+	ends timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
+	names text;
+	moved int8;
+BEGIN
+	-- generated columns cannot be inserted
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO names
+	  FROM pg_attribute a
+	 WHERE a.attrelid = format('omnimsg.%I', parent)::regclass
+	   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+	EXECUTE format('WITH free AS (SELECT d.ctid FROM omnimsg.%1$I d WHERE d.created_at >= %2$L AND d.created_at < %3$L %6$s), '
+				   'moved AS (DELETE FROM omnimsg.%1$I d USING free f WHERE d.ctid = f.ctid RETURNING d.*) '
+				   'INSERT INTO omnimsg.%4$I (%5$s) SELECT %5$s FROM moved',
+				   parent || '_default', starts, ends, part, names, CASE WHEN skip THEN 'FOR UPDATE SKIP LOCKED' ELSE '' END);
+	GET DIAGNOSTICS moved = ROW_COUNT;
+	RETURN moved;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.move_rows(pg_catalog.text, pg_catalog.date, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.move_rows(pg_catalog.text, pg_catalog.date, pg_catalog.bool) IS 'move the rows of a month from the default partition to its table, those that somebody has locked with it or without; returns how many';
+
+CREATE FUNCTION omnimsg.attach_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+	moved int8;
+BEGIN
+	-- nobody may add a row of the month to the default partition from here on
+	EXECUTE format('LOCK TABLE omnimsg.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+	moved := omnimsg.move_rows(parent, month, false);
+	EXECUTE format('ALTER TABLE omnimsg.%I ATTACH PARTITION omnimsg.%I FOR VALUES FROM (%L) TO (%L)', parent, part,
+				   month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+	EXECUTE format('ALTER TABLE omnimsg.%I DROP CONSTRAINT of_the_month', part);
+	RETURN moved;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.attach_month(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.attach_month(pg_catalog.text, pg_catalog.date) IS 'second step of omnimsg.make_month(): lock the default partition, move what is left and attach the table; returns how many rows';
+
+CREATE OR REPLACE FUNCTION omnimsg.make_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	moved int8 := omnimsg.prepare_month(parent, month);
+BEGIN
+	IF moved IS NULL THEN
+		RETURN NULL;
+	END IF;
+	RETURN moved + omnimsg.attach_month(parent, month);
+END
+$$;
+
+CREATE FUNCTION omnimsg.missing_months(ahead pg_catalog.int4, oldest pg_catalog.date, OUT parent pg_catalog.text, OUT month pg_catalog.date)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH this (month) AS (SELECT date_trunc('month', now() AT TIME ZONE 'UTC')),
+	wanted (parent, month) AS (
+		SELECT p, (this.month + n * interval '1 month')::date
+		  FROM this, unnest(ARRAY['messages', 'audit_logs']) AS p, generate_series(0, ahead) AS n
+		UNION	-- those that nobody made in time
+		SELECT 'messages', date_trunc('month', m.created_at AT TIME ZONE 'UTC')::date
+		  FROM omnimsg.messages_default m, this WHERE m.created_at < this.month AT TIME ZONE 'UTC'
+		   AND m.created_at >= oldest::timestamp AT TIME ZONE 'UTC'
+		UNION
+		SELECT 'audit_logs', date_trunc('month', l.created_at AT TIME ZONE 'UTC')::date
+		  FROM omnimsg.audit_logs_default l, this WHERE l.created_at < this.month AT TIME ZONE 'UTC')
+	SELECT w.parent, w.month FROM wanted w
+	 WHERE to_regclass(format('omnimsg.%I', format('%s_%s', w.parent, to_char(w.month, 'YYYY_MM')))) IS NULL
+	 ORDER BY w.parent DESC, w.month		-- messages are locked before the audit trail, as everywhere
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.missing_months(pg_catalog.int4, pg_catalog.date) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.missing_months(pg_catalog.int4, pg_catalog.date) IS 'months without a partition: from this one on so many ahead, and older ones that have rows in the default partition; messages not before the oldest that is kept';
+
+CREATE FUNCTION omnimsg.drop_month(part pg_catalog.text) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	names text;
+	held text := format('FROM omnimsg.%I m WHERE EXISTS (SELECT 1 FROM omnimsg.legal_holds h '
+						'WHERE h.organization_id = m.organization_id AND h.released_at IS NULL '
+						'AND (h.address IS NULL OR h.address = m.peer_address))', part);
+	found bool;
+	kept int8 := 0;
+BEGIN
+	LOCK TABLE omnimsg.legal_holds IN SHARE MODE;	-- none may be being placed
+	LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE;
+	IF to_regclass(format('omnimsg.%I', part)) IS NULL THEN
+		RETURN NULL;
+	END IF;
+	EXECUTE 'SELECT EXISTS (SELECT 1 ' || held || ')' INTO found;
+	IF found THEN
+		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO names
+		  FROM pg_attribute a
+		 WHERE a.attrelid = 'omnimsg.messages'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+		EXECUTE format('ALTER TABLE omnimsg.messages DETACH PARTITION omnimsg.%I', part);
+		EXECUTE format('INSERT INTO omnimsg.messages (%s) SELECT %s %s', names, names, held);
+		GET DIAGNOSTICS kept = ROW_COUNT;
+	END IF;
+	EXECUTE format('DROP TABLE omnimsg.%I', part);
+	RETURN kept;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.drop_month(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.drop_month(pg_catalog.text) IS 'drop a month of messages; what is under a legal hold goes to the default partition; returns how many rows that are, NULL when the month is gone already';
+
+CREATE FUNCTION omnimsg.purge(relation pg_catalog.text, condition pg_catalog.text, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	gone int8;
+BEGIN
+	rows := 0;
+	FOR n IN 1 .. 4 LOOP
+		EXECUTE format('WITH old AS (SELECT t.ctid FROM %1$s t WHERE %2$s LIMIT 5000 FOR UPDATE SKIP LOCKED) '
+					   'DELETE FROM %1$s t USING old WHERE t.ctid = old.ctid', relation, condition);
+		GET DIAGNOSTICS gone = ROW_COUNT;
+		rows := rows + gone;
+		more := gone = 5000;
+		EXIT WHEN NOT more;
+	END LOOP;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.purge(pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.purge(pg_catalog.text, pg_catalog.text) IS 'delete rows t of a table that a condition is true of, in four batches of 5000 at most; returns how many, and whether there may be more';
+
+CREATE FUNCTION omnimsg.purge_events(before pg_catalog.timestamptz, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	gone int8;
+BEGIN
+	rows := 0;
+	FOR n IN 1 .. 4 LOOP
+		-- what is evidence of consent has its bytes kept, and is kept itself
+		WITH old AS (
+			SELECT e.ctid FROM omnimsg.events e
+			 WHERE e.received_at < before AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL
+			   AND (e.organization_id IS NULL OR NOT omnimsg.is_held(e.organization_id, e.message_id))
+			 LIMIT 5000 FOR UPDATE SKIP LOCKED),
+		deleted AS (
+			DELETE FROM omnimsg.events e USING old WHERE e.ctid = old.ctid RETURNING e.provider, e.outcome),
+		counted AS (
+			SELECT d.provider, count(*) FILTER (WHERE d.outcome = 'applied') AS applied,
+				   count(*) FILTER (WHERE d.outcome = 'ignored') AS ignored FROM deleted d GROUP BY d.provider)
+		SELECT coalesce(sum(c.applied + c.ignored), 0) INTO gone
+		  FROM counted c CROSS JOIN LATERAL omnimsg.count_purged(c.provider, c.applied, c.ignored);
+		rows := rows + gone;
+		more := gone = 5000;
+		EXIT WHEN NOT more;
+	END LOOP;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.purge_events(pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.purge_events(pg_catalog.timestamptz) IS 'as omnimsg.purge(), of the journal: what has no bytes to keep and is older than a time; counted for omnimsg.conservation';
+
+CREATE FUNCTION omnimsg.purge_expired(OUT action pg_catalog.text, OUT object pg_catalog.text, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	retention interval := coalesce(current_setting('omnimsg.retention', true), '90 days')::interval;
+	journal_retention interval := coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval;
+	oldest timestamptz := date_trunc('month', (now() - retention) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+BEGIN
+	action := 'rows purged';
+	object := 'omnimsg.events';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge_events(now() - journal_retention) p;
+	RETURN NEXT;
+
+	object := 'omnimsg.outbox';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+		format('t.settled_at < %L AND NOT omnimsg.is_held(t.organization_id, t.message_id)', now() - retention)) p;
+	RETURN NEXT;
+
+	-- months that were dropped have left here what was held then
+	object := 'omnimsg.messages_default';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+		format('t.created_at < %L AND NOT omnimsg.is_held(t.organization_id, t.id)', oldest)) p;
+	RETURN NEXT;
+
+	object := 'omnimsg.reply_windows';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object, format('t.last_at < %L', now() - interval '1 day')) p;
+	RETURN NEXT;
+
+	IF to_regclass('cron.job_run_details') IS NOT NULL THEN
+		object := 'cron.job_run_details';
+		SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+			format('t.command LIKE %L AND coalesce(t.end_time, t.start_time) < %L', '%omnimsg\_%', now() - interval '7 days')) p;
+		RETURN NEXT;
+	END IF;
+
+	-- a status whose message never came is not of ours: the provider's own auto-reply, for one
+	action := 'rows given up';
+	object := 'omnimsg.events';
+	UPDATE omnimsg.events e
+	   SET outcome = 'ignored', reason = 'its message never came', raw = NULL, signature = NULL
+	 WHERE e.ctid = ANY (ARRAY(
+			SELECT p.ctid FROM omnimsg.events p
+			 WHERE p.outcome = 'pending' AND p.received_at < now() - interval '24 hours'
+			 LIMIT 5000 FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	more := rows = 5000;
+	RETURN NEXT;
+
+	IF EXISTS (SELECT 1 FROM omnimsg.event_counts c GROUP BY c.provider HAVING count(*) > 1) THEN
+		PERFORM omnimsg.fold_event_counts();
+	END IF;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.purge_expired() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.purge_expired() IS 'the part of omnimsg_maintain() that takes no strong locks: what has expired row by row, never consent and never what is under a legal hold; more tells that it stopped before the end';
+
+CREATE FUNCTION omnimsg.lock_soon(statement pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	FOR n IN 1 .. 3 LOOP
+		BEGIN
+			EXECUTE statement;
+			RETURN true;
+		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+			PERFORM pg_sleep(0.05);		-- those who queued behind us go first
+		END;
+	END LOOP;
+	RETURN false;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.lock_soon(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.lock_soon(pg_catalog.text) IS 'run a LOCK TABLE, up to three times for as long as lock_timeout says; whether that gave the locks';
+
+CREATE OR REPLACE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.text, OUT object pg_catalog.text,
+		OUT rows pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET lock_timeout = '100ms'	-- ingest must not queue behind us: give up soon, the next run tries again
+AS $$
+DECLARE
+	oldest date := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');
+	purged record;
+	more bool := false;
+	old text[];
+	parents text[];
+	months date[];
+	moved int8[];
+	made bool := false;
+	may_drop bool := true;
+BEGIN
+	BEGIN
+		FOR purged IN SELECT p.* FROM omnimsg.purge_expired() p LOOP
+			more := more OR purged.more;
+			CONTINUE WHEN purged.rows = 0;
+			action := purged.action;
+			object := purged.object;
+			rows := purged.rows;
+			RETURN NEXT;
+		END LOOP;
+	EXCEPTION WHEN lock_not_available THEN
+		action := 'rows not purged: they are in use';
+		object := NULL;
+		rows := NULL;
+		RETURN NEXT;
+	END;
+
+	SELECT array_agg(c.relname ORDER BY c.relname) INTO old
+	  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
+	   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest;
+	SELECT array_agg(m.parent), array_agg(m.month) INTO parents, months FROM omnimsg.missing_months(3, oldest) m;
+
+	-- All rows but a few move before anything is locked.  Strong locks come last, because they are held until the
+	-- end; the parent comes before its partitions, as in every statement.
+	IF months IS NOT NULL THEN
+		BEGIN
+			FOR i IN 1 .. cardinality(months) LOOP
+				moved[i] := omnimsg.prepare_month(parents[i], months[i]);
+			END LOOP;
+			may_drop := old IS NULL OR omnimsg.lock_soon('LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE');
+			IF NOT omnimsg.lock_soon((SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', string_agg(DISTINCT format('omnimsg.%I', p || '_default'), ', '
+										ORDER BY format('omnimsg.%I', p || '_default') DESC)) FROM unnest(parents) AS p)) THEN
+				RAISE lock_not_available;
+			END IF;
+			FOR i IN 1 .. cardinality(months) LOOP
+				moved[i] := moved[i] + omnimsg.attach_month(parents[i], months[i]);
+			END LOOP;
+			made := true;
+		EXCEPTION
+			WHEN lock_not_available OR deadlock_detected THEN
+				may_drop := true;		-- our locks are gone with the block
+			WHEN duplicate_table OR unique_violation THEN
+				months := NULL;			-- somebody else is making them at this moment
+		END;
+		FOR i IN 1 .. coalesce(cardinality(months), 0) LOOP
+			action := CASE WHEN made THEN 'partition made' ELSE 'partition not made: the default partition is in use' END;
+			object := format('omnimsg.%s_%s', parents[i], to_char(months[i], 'YYYY_MM'));
+			rows := CASE WHEN made THEN moved[i] END;
+			RETURN NEXT;
+		END LOOP;
+	END IF;
+
+	-- bodies of messages, a month at a time; consent, requests and audit stay
+	FOR i IN 1 .. coalesce(cardinality(old), 0) LOOP
+		object := format('omnimsg.%s', old[i]);
+		action := 'partition not dropped: it is in use';
+		rows := NULL;
+		IF may_drop THEN
+			may_drop := omnimsg.lock_soon('LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE');
+		END IF;
+		IF may_drop THEN
+			BEGIN
+				rows := omnimsg.drop_month(old[i]);
+				CONTINUE WHEN rows IS NULL;		-- somebody else has dropped it
+				action := 'partition dropped';
+			EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+				rows := NULL;
+			END;
+		END IF;
+		IF rows > 0 THEN
+			action := 'partition dropped, rows under a legal hold kept';
+		ELSE
+			rows := NULL;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+
+	IF more THEN
+		action := 'more is left';
+		object := NULL;
+		rows := NULL;
+		RETURN NEXT;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.omnimsg_maintain() IS 'make the partitions of this month and the next three, move rows of months that were missed, drop those past omnimsg.retention but what is under a legal hold, purge what has expired; a row for each thing done, and ''more is left'' when it stopped before the end; safe to run at any time, again, and twice at once';
+
+
 
 --
 -- What people see
@@ -384,9 +844,22 @@ AS $$
 	UNION ALL
 	SELECT 'warning', format('omnimsg.%s_default has rows', w.parent), NULL,
 		   'Run omnimsg_maintain(); schedule it with omnimsg_schedule_jobs().'
-	  FROM (SELECT 'messages' WHERE EXISTS (SELECT 1 FROM omnimsg.messages_default)
+	  FROM (SELECT 'messages' WHERE EXISTS (		-- what is under a legal hold stays there
+				SELECT 1 FROM omnimsg.messages_default m
+				 WHERE NOT EXISTS (SELECT 1 FROM omnimsg.legal_holds h
+									WHERE h.organization_id = m.organization_id AND h.released_at IS NULL
+									  AND (h.address IS NULL OR h.address = m.peer_address)))
 			UNION ALL
 			SELECT 'audit_logs' WHERE EXISTS (SELECT 1 FROM omnimsg.audit_logs_default)) AS w (parent)
+	UNION ALL
+	SELECT 'warning', 'months of messages are past omnimsg.retention', string_agg(w.name, ', ' ORDER BY w.name),
+		   'Something keeps omnimsg_maintain() from dropping them, an open transaction perhaps: see what it returns.'
+	  FROM (SELECT format('omnimsg.%s', c.relname) AS name
+			  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
+			   AND to_date(right(c.relname, 7), 'YYYY_MM') < date_trunc('month', (now() - interval '1 day'
+					- coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC')) AS w
+	HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', format('next month has no partition of omnimsg.%s', w.parent), NULL,
 		   'Run omnimsg_maintain(); schedule it with omnimsg_schedule_jobs().'

@@ -93,11 +93,15 @@ static OmStatement copy_consent = {
 	3, {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
 };
 
+/* So much is repaired in one transaction, and then others have their turn */
+#define NOTED_LIMIT "1000"
+#define CHANGED_LIMIT "2000"
+
 /* Accounts that were passed over */
 static OmStatement repair_noted = {
 	"WITH noted AS (\n"
 	"  SELECT r.organization_id, r.id, r.account_id, r.contact_at FROM omnimsg.account_repairs r\n"
-	"   LIMIT 1000 FOR UPDATE SKIP LOCKED),\n"
+	"   LIMIT " NOTED_LIMIT " FOR UPDATE SKIP LOCKED),\n"
 	"w AS (\n"
 	"  SELECT n.organization_id, n.account_id, max(n.contact_at) AS contact_at\n"
 	"    FROM noted n GROUP BY n.organization_id, n.account_id),\n"
@@ -120,7 +124,7 @@ static OmStatement repair_noted = {
 	"                           WHERE f.organization_id = n.organization_id AND f.id = n.account_id)\n"
 	"               OR NOT EXISTS (SELECT 1 FROM omnimsg.collection_accounts a\n"
 	"                               WHERE a.organization_id = n.organization_id AND a.id = n.account_id)))\n"
-	"SELECT count(*) FROM repaired",
+	"SELECT count(*), (SELECT count(*) FROM noted) FROM repaired",
 	1, {TIMESTAMPTZOID}, NULL
 };
 
@@ -132,7 +136,7 @@ static OmStatement repair_changed = {
 	"WITH seen AS MATERIALIZED (\n"
 	"  SELECT c.organization_id, c.address, c.changed_at FROM omnimsg.consents c\n"
 	"   WHERE c.changed_at > $2 AND c.changed_at <= $3\n"
-	"   ORDER BY c.changed_at FETCH FIRST 2000 ROWS WITH TIES),\n"
+	"   ORDER BY c.changed_at FETCH FIRST " CHANGED_LIMIT " ROWS WITH TIES),\n"
 	"w AS MATERIALIZED (\n"
 	"  SELECT DISTINCT a.organization_id, a.id FROM seen s\n"
 	"   CROSS JOIN LATERAL (" ACCOUNTS_OF("s") ") AS f\n"
@@ -152,7 +156,7 @@ static OmStatement repair_changed = {
 	"  INSERT INTO omnimsg.account_repairs (organization_id, account_id)\n"
 	"  SELECT w.organization_id, w.id FROM w\n"
 	"   WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.organization_id = w.organization_id AND f.id = w.id))\n"
-	"SELECT max(s.changed_at) FROM seen s",
+	"SELECT max(s.changed_at), count(*) FROM seen s",
 	3, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
@@ -232,9 +236,9 @@ om_account_copy_consent(OmColumn *organization_ids, OmColumn *addresses, Timesta
 
 /*
  * Go through the consents that changed since *upto, a stretch of them, up to the given time.
- * *upto moves to where the next call goes on.
+ * *upto moves to where the next call goes on.  True when there is more of it.
  */
-static void
+static bool
 repair_stretch(TimestampTz *upto, TimestampTz until, TimestampTz now)
 {
 	TimestampTz reached;
@@ -244,20 +248,26 @@ repair_stretch(TimestampTz *upto, TimestampTz until, TimestampTz now)
 				TimestampTzGetDatum(until)});
 	reached = om_field_time(0, 1, &isnull);
 	*upto = isnull ? Max(*upto, until) : reached;
+	return om_field_int(0, 2) >= atoi(CHANGED_LIMIT);
 }
 
-void
+bool
 om_account_repair(TimestampTz now)
 {
 	/* Each change is looked at soon, and once more when even a slow import should be over */
 	static TimestampTz first_look = 0;
 	static TimestampTz second_look = 0;
+	bool		more;
 
 	if (first_look == 0)
 		first_look = second_look = now - USECS_PER_HOUR;
 	run_copying(&repair_noted, (Datum[]) {TimestampTzGetDatum(now)});
-	repair_stretch(&first_look, now - 10 * USECS_PER_SEC, now);
-	repair_stretch(&second_look, now - 15 * USECS_PER_MINUTE, now);
+
+	/* Those that are still locked are not worth coming back for at once */
+	more = om_field_int(0, 1) > 0 && om_field_int(0, 2) >= atoi(NOTED_LIMIT);
+	more |= repair_stretch(&first_look, now - 10 * USECS_PER_SEC, now);
+	more |= repair_stretch(&second_look, now - 15 * USECS_PER_MINUTE, now);
+	return more;
 }
 
 /* One row of the trigger, by column number */

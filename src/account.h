@@ -19,8 +19,8 @@ extern void om_account_copy_consent(OmColumn *organization_ids, OmColumn *addres
 /*
  * Do what was passed over, and mend the copies on accounts that were being imported while a consent
  * changed.  Called by the worker within each minute, in a transaction with SPI
- * connected.
+ * connected.  A burst is repaired in parts: true when there is more to do at once.
  */
-extern void om_account_repair(TimestampTz now);
+extern bool om_account_repair(TimestampTz now);
 
 #endif							/* OM_ACCOUNT_H */

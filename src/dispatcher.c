@@ -41,6 +41,7 @@
 #include "guc.h"
 #include "http.h"
 #include "ingest.h"
+#include "maintain.h"
 #include "outbox.h"
 #include "provider_telnyx_send.h"
 #include "review.h"
@@ -72,7 +73,6 @@ static int	nfinished = 0;
 static int	finished_capacity = 0;
 static bool extension_seen = false;
 static bool outdated = false;	/* the extension is there, and not of our version */
-static TimestampTz maintain_at = 0;
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
@@ -115,36 +115,14 @@ om_worker_end(void)
 	MemoryContextSwitchTo(round_context);
 }
 
-/* The schema of the extension's functions, or NULL while it is not there (or half there) */
-static char *
-extension_schema(void)
+/* Not while it is half there */
+static bool
+extension_exists(void)
 {
-	Oid			extension = get_extension_oid("omnimsg", true);
 	Oid			tables = get_namespace_oid("omnimsg", true);
-	Oid			schema = InvalidOid;
 
-	if (!OidIsValid(extension) || !OidIsValid(tables) ||
-		!OidIsValid(get_relname_relid("outbox", tables)))
-		return NULL;
-	if (SPI_execute("SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
-					true, 1) == SPI_OK_SELECT && SPI_processed == 1)
-	{
-		bool		isnull;
-
-		schema = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	return get_namespace_name(schema);
-}
-
-/* Partitions must be there before messages come; a failure of this is nobody's message */
-static void
-maintain(const char *schema)
-{
-	char	   *sql = psprintf("SELECT * FROM %s.omnimsg_maintain()", quote_identifier(schema));
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result != SPI_OK_SELECT)
-		elog(WARNING, "omnimsg_maintain failed: %s", SPI_result_code_string(result));
+	return OidIsValid(get_extension_oid("omnimsg", true)) && OidIsValid(tables) &&
+		OidIsValid(get_relname_relid("outbox", tables));
 }
 
 /* Say in the log, once, that nothing is sent and why, and that it is over */
@@ -170,29 +148,28 @@ tell_if_armed(bool found, const char *reason)
 }
 
 /*
- * Is the extension there, and is the database armed?  If it is, its partitions are made, now and hourly.  Runs in a
- * transaction of its own.
+ * Is the extension there, and is the database armed?  Runs in a transaction of its own.
  */
 static bool
 look_for_extension(void)
 {
-	char	   *schema;
 	const char *reason = NULL;
+	bool		exists;
 	bool		found;
 
 	om_worker_begin("omnimsg: look for the extension");
-	schema = extension_schema();
-	found = schema != NULL && om_version_matches();
-	if (schema != NULL && !found && !outdated)
+	exists = extension_exists();
+	found = exists && om_version_matches();
+	if (exists && !found && !outdated)
 		ereport(LOG,
 				(errmsg("omnimsg dispatcher: the extension in database \"%s\" is of version %s, and the library of version %s; waiting",
 						om_database, om_installed_version(), OM_VERSION),
 				 errhint("Run ALTER EXTENSION omnimsg UPDATE there.")));
-	outdated = schema != NULL && !found;
+	outdated = exists && !found;
 	if (found != extension_seen)
 	{
 		extension_seen = found;
-		maintain_at = 0;
+		om_maintain_soon();
 		if (found)
 			ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
 		else if (!outdated)
@@ -202,11 +179,6 @@ look_for_extension(void)
 	if (found)
 		armed = om_arm_check(&reason);
 	tell_if_armed(found, reason);
-	if (armed == OM_ARMED && GetCurrentTimestamp() >= maintain_at)
-	{
-		maintain_at = GetCurrentTimestamp() + USECS_PER_HOUR;	/* even if it fails */
-		maintain(schema);
-	}
 	om_worker_end();
 	return found;
 }
@@ -642,16 +614,25 @@ keep_house(TimestampTz now)
 static long
 repair(TimestampTz now, TimestampTz *housekept_at)
 {
-	if (now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000)
+	static bool more = false;
+	bool		due = now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000;
+	long		wait;
+
+	if (due)
 	{
 		*housekept_at = now;
 		if (armed == OM_ARMED)
 			keep_house(now);
+	}
+	if (due || more)
+	{
+		more = false;			/* unless it comes back */
 		om_worker_begin("omnimsg: repair accounts");
-		om_account_repair(now);
+		more = om_account_repair(now);
 		om_worker_end();
 	}
-	return fold_deferred(now);
+	wait = fold_deferred(now);
+	return more ? 0 : wait;
 }
 
 /* One round; returns how long to wait, in ms, unless something happens */
@@ -687,6 +668,12 @@ work(TimestampTz *housekept_at, bool woken)
 		long		wait_to_send = claim_and_send();
 
 		wait = Min(wait, wait_to_send);
+	}
+	if (armed == OM_ARMED)
+	{
+		long		wait_to_maintain = om_maintain(now);
+
+		wait = Min(wait, wait_to_maintain);
 	}
 	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && armed == OM_ARMED, round_context, item_context);
 	wait = Min(wait, wait_to_fetch);

@@ -78,3 +78,79 @@ SELECT dedupe_key, outcome, reason, raw IS NOT NULL AS has_bytes FROM omnimsg.ev
  WHERE dedupe_key !~ '^received|^event' ORDER BY 1;
 SELECT kind FROM omnimsg.outbox;
 SELECT * FROM omnimsg_maintain();
+
+-- months that nobody made in time are made when somebody comes: all of the audit trail, of messages those that are kept
+SELECT date_trunc('month', now() - interval '1 month')::date AS last_month, date_trunc('month', now() - interval '10 months')::date AS old_month \gset
+DO $$
+DECLARE
+	month regclass;
+BEGIN
+	FOR month IN SELECT inhrelid FROM pg_inherits WHERE inhparent IN ('omnimsg.messages'::regclass, 'omnimsg.audit_logs'::regclass)
+					AND inhrelid::regclass::text ~ '[0-9]$' LOOP
+		EXECUTE format('DROP TABLE %s', month);
+	END LOOP;
+END
+$$;
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, status, created_at)
+	SELECT :acme, omnimsg.uuid7(), 'inbound', 'sms', p, '+15555550199', 'received', t
+	  FROM unnest(ARRAY[:'old_month'::timestamptz + interval '2 days', :'last_month'::timestamptz + interval '2 days', now(), '2099-01-01']) AS t,
+		   unnest(ARRAY['+15555550123', '+15555550124']) AS p;
+INSERT INTO omnimsg.audit_logs (organization_id, id, action, resource_type, actor, created_at)
+	SELECT :acme, omnimsg.uuid7(), 'MESSAGE_VIEWED', 'message', 'role:test', t FROM unnest(ARRAY[:'old_month'::timestamptz + interval '2 days', now()]) AS t;
+SELECT action, regexp_replace(object, '[0-9]{4}_[0-9]{2}$', 'MONTH') AS object, count(*), sum(rows) AS rows FROM omnimsg_maintain() GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT peer_address, created_at FROM omnimsg.messages_default ORDER BY 1;
+SELECT count(*) AS left_in_default FROM omnimsg.audit_logs_default;
+SELECT count(*) AS constraints FROM pg_constraint WHERE conname = 'of_the_month';
+SELECT finding FROM omnimsg_health() WHERE finding ~ 'default|past';
+DELETE FROM omnimsg.messages_default;
+
+-- Legal holds: what they ask for
+SELECT omnimsg_place_hold(NULL, NULL, 'a case');
+SELECT omnimsg_place_hold('99999999-9999-7999-8999-999999999999', NULL, 'a case');
+SELECT omnimsg_place_hold(:acme, NULL, ' ');
+SELECT omnimsg_place_hold(:acme, NULL, NULL);
+SELECT omnimsg_place_hold(:acme, '', 'a case');
+SELECT omnimsg_place_hold(:acme, 'nobody', 'a case');
+SELECT omnimsg_release_hold('99999999-9999-7999-8999-999999999999'), omnimsg_release_hold(NULL);
+SELECT omnimsg_place_hold(:acme, '(555) 555-0123', 'Doe v. Acme') AS hold \gset
+SELECT address, reason, placed_by ~ '^role:' AS by_role, released_at FROM omnimsg.legal_holds;
+
+-- what is held outlives its month, with its outbox item and its row of the journal; nothing else does
+SELECT omnimsg.make_month('messages', :'old_month') AS moved;
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, created_at)
+	SELECT :acme, ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'inbound', 'sms', '+1555555012' || n, '+15555550199', 'text ' || n, 'received', :'old_month'::timestamptz + interval '2 days'
+	  FROM generate_series(3, 4) AS n;
+TRUNCATE omnimsg.outbox, omnimsg.events, omnimsg.event_counts;
+INSERT INTO omnimsg.outbox (organization_id, id, message_id, kind, state, next_attempt_at, expires_at, created_at, settled_at)
+	SELECT m.organization_id, m.id, m.id, 'conversation', 'sent', m.created_at, m.created_at, m.created_at, m.created_at FROM omnimsg.messages m WHERE m.message_body ~ '^text';
+INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome, organization_id, message_id)
+	SELECT 'telnyx', 'of ' || m.message_body, now() - interval '401 days', 'applied', m.organization_id, m.id FROM omnimsg.messages m WHERE m.message_body ~ '^text';
+SELECT action, regexp_replace(object, '[0-9]{4}_[0-9]{2}$', 'MONTH') AS object, rows FROM omnimsg_maintain();
+SELECT tableoid::regclass, message_body FROM omnimsg.messages WHERE message_body ~ '^text';
+SELECT (SELECT string_agg(id::text, ' ') FROM omnimsg.outbox) AS outbox, (SELECT string_agg(dedupe_key, ' ') FROM omnimsg.events) AS events;
+SELECT finding FROM omnimsg_health() WHERE finding ~ 'default|past';
+SELECT * FROM omnimsg_maintain();
+-- until the hold is released
+SELECT omnimsg_release_hold(:'hold'), omnimsg_release_hold(:'hold');
+SELECT finding FROM omnimsg_health() WHERE finding ~ 'default|past';
+SELECT * FROM omnimsg_maintain();
+SELECT count(*) FROM omnimsg.messages WHERE message_body ~ '^text';
+SELECT action, resource_type, resource_id = :'hold' AS of_the_hold, actor ~ '^role:' AS by_role, new_value FROM omnimsg.audit_logs WHERE action ~ 'HOLD' ORDER BY id;
+-- a hold on everything
+SELECT omnimsg_place_hold(:acme, NULL, 'Doe v. Acme') AS hold \gset
+SELECT omnimsg.make_month('messages', :'old_month') AS moved;
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, created_at)
+	SELECT :acme, omnimsg.uuid7(), 'inbound', 'sms', '+1555555012' || n, '+15555550199', 'text ' || n, 'received', :'old_month'::timestamptz + interval '2 days' FROM generate_series(3, 4) AS n;
+SELECT action, rows FROM omnimsg_maintain();
+SELECT tableoid::regclass, message_body FROM omnimsg.messages WHERE message_body ~ '^text' ORDER BY 2;
+SELECT omnimsg_release_hold(:'hold');
+SELECT action, rows FROM omnimsg_maintain();
+DELETE FROM omnimsg.legal_holds;
+
+-- twenty thousand rows of a kind in a call, and then it says that there may be more
+INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome)
+	SELECT 'telnyx', n::text, now() - interval '401 days', CASE n % 2 WHEN 0 THEN 'applied' ELSE 'ignored' END FROM generate_series(1, 23000) AS n;
+SELECT * FROM omnimsg_maintain();
+SELECT * FROM omnimsg_maintain();
+SELECT * FROM omnimsg_maintain();
+SELECT purged_applied, purged_ignored FROM omnimsg.event_counts;

@@ -1,0 +1,75 @@
+/*
+ * maintain.c
+ *		The worker's calls of omnimsg_maintain().
+ *
+ * pg_cron may call the function as well; that two do it at once hurts nobody.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "dispatcher.h"
+#include "maintain.h"
+
+#define HOUR_MS		3600000L
+#define IN_USE_MS	60000L		/* whoever holds a lock on messages is done by then, mostly */
+#define MORE_MS		1000L		/* messages that are to be sent go between */
+
+static TimestampTz due_at = 0;
+
+void
+om_maintain_soon(void)
+{
+	due_at = 0;
+}
+
+/* What the rows say of when to come again, in ms */
+static long
+next_call(void)
+{
+	long		wait = HOUR_MS;
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		char	   *action = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1);
+
+		if (strcmp(action, "more is left") == 0)
+			wait = Min(wait, MORE_MS);
+		else if (strstr(action, " not ") != NULL)
+			wait = Min(wait, IN_USE_MS);
+	}
+	return wait;
+}
+
+/* In whatever schema the extension's functions are */
+static bool
+call(void)
+{
+	char	   *sql;
+
+	if (SPI_execute("SELECT extnamespace::regnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
+					true, 1) != SPI_OK_SELECT || SPI_processed == 0)
+		return false;
+	sql = psprintf("SELECT action FROM %s.omnimsg_maintain()",
+				   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	return SPI_execute(sql, false, 0) == SPI_OK_SELECT;
+}
+
+long
+om_maintain(TimestampTz now)
+{
+	long		wait = IN_USE_MS;
+
+	/* A clock that was set back must not keep it from being done */
+	if (now < due_at && due_at - now <= HOUR_MS * 1000)
+		return Max((due_at - now) / 1000, 1);
+	due_at = now + IN_USE_MS * 1000;	/* even if it fails */
+	om_worker_begin("omnimsg: keep months and retention");
+	if (call())
+		wait = next_call();
+	om_worker_end();
+	due_at = now + wait * 1000;
+	return wait;
+}

@@ -1,0 +1,20 @@
+/*
+ * maintain.h
+ *		The worker's calls of omnimsg_maintain().
+ */
+#ifndef OM_MAINTAIN_H
+#define OM_MAINTAIN_H
+
+#include "postgres.h"
+
+/*
+ * Make months and purge what has expired, when that is due: once an hour, within a minute where something was in
+ * the way, and at once while there is more to purge.  Runs in
+ * a transaction of its own.  Returns how long to wait before it is due again, in ms.
+ */
+extern long om_maintain(TimestampTz now);
+
+/* The extension was just found: it is due */
+extern void om_maintain_soon(void);
+
+#endif							/* OM_MAINTAIN_H */
