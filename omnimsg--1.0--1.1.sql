@@ -395,24 +395,31 @@ $$;
 REVOKE EXECUTE ON FUNCTION omnimsg.move_rows(pg_catalog.text, pg_catalog.date, pg_catalog.bool) FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.move_rows(pg_catalog.text, pg_catalog.date, pg_catalog.bool) IS 'move the rows of a month from the default partition to its table, those that somebody has locked with it or without; returns how many';
 
-CREATE FUNCTION omnimsg.attach_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+CREATE FUNCTION omnimsg.attach_months(parent pg_catalog.text, months pg_catalog.date[]) RETURNS pg_catalog.int8[]
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
-	moved int8;
+	part text;
+	late date[];
+	moved int8[];
 BEGIN
-	-- nobody may add a row of the month to the default partition from here on
+	-- nobody may add a row of the months to the default partition from here on
 	EXECUTE format('LOCK TABLE omnimsg.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
-	moved := omnimsg.move_rows(parent, month, false);
-	EXECUTE format('ALTER TABLE omnimsg.%I ATTACH PARTITION omnimsg.%I FOR VALUES FROM (%L) TO (%L)', parent, part,
-				   month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
-	EXECUTE format('ALTER TABLE omnimsg.%I DROP CONSTRAINT of_the_month', part);
+	-- what came since, or was locked: it is read once for all months, dead rows and all
+	EXECUTE format('SELECT array_agg(DISTINCT date_trunc(''month'', d.created_at AT TIME ZONE ''UTC'')::date) FROM omnimsg.%I d',
+				   parent || '_default') INTO late;
+	FOR i IN 1 .. cardinality(months) LOOP
+		part := format('%s_%s', parent, to_char(months[i], 'YYYY_MM'));
+		moved[i] := CASE WHEN months[i] = ANY (late) THEN omnimsg.move_rows(parent, months[i], false) ELSE 0 END;
+		EXECUTE format('ALTER TABLE omnimsg.%I ATTACH PARTITION omnimsg.%I FOR VALUES FROM (%L) TO (%L)', parent, part,
+					   months[i]::timestamp AT TIME ZONE 'UTC', (months[i] + interval '1 month') AT TIME ZONE 'UTC');
+		EXECUTE format('ALTER TABLE omnimsg.%I DROP CONSTRAINT of_the_month', part);
+	END LOOP;
 	RETURN moved;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION omnimsg.attach_month(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
-COMMENT ON FUNCTION omnimsg.attach_month(pg_catalog.text, pg_catalog.date) IS 'second step of omnimsg.make_month(): lock the default partition, move what is left and attach the table; returns how many rows';
+REVOKE EXECUTE ON FUNCTION omnimsg.attach_months(pg_catalog.text, pg_catalog.date[]) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.attach_months(pg_catalog.text, pg_catalog.date[]) IS 'second step of omnimsg.make_month(), for several: lock the default partition, move what is left and attach the tables; returns how many rows moved for each';
 
 CREATE OR REPLACE FUNCTION omnimsg.make_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -423,7 +430,7 @@ BEGIN
 	IF moved IS NULL THEN
 		RETURN NULL;
 	END IF;
-	RETURN moved + omnimsg.attach_month(parent, month);
+	RETURN moved + (omnimsg.attach_months(parent, ARRAY[month]))[1];
 END
 $$;
 
@@ -448,6 +455,28 @@ AS $$
 $$;
 REVOKE EXECUTE ON FUNCTION omnimsg.missing_months(pg_catalog.int4, pg_catalog.date) FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.missing_months(pg_catalog.int4, pg_catalog.date) IS 'months without a partition: from this one on so many ahead, and older ones that have rows in the default partition; messages not before the oldest that is kept';
+
+CREATE FUNCTION omnimsg.prepare_months(parent pg_catalog.text, oldest pg_catalog.date,
+		OUT months pg_catalog.date[], OUT moved pg_catalog.int8[], OUT many pg_catalog.bool)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT coalesce(array_agg(m.month), '{}') INTO months FROM omnimsg.missing_months(3, oldest) m WHERE m.parent = prepare_months.parent;
+	moved := '{}';
+	many := false;
+	FOR i IN 1 .. cardinality(months) LOOP
+		moved[i] := omnimsg.prepare_month(parent, months[i]);
+		-- the dead rows are read once for each month while the default partition is locked: that is enough
+		many := moved[i] > 10000;
+		IF many THEN
+			months := months[1 : i];
+			EXIT;
+		END IF;
+	END LOOP;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.prepare_months(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.prepare_months(pg_catalog.text, pg_catalog.date) IS 'omnimsg.prepare_month() for all that are missing: which, and how many rows moved for each; it stops after one of which many moved, and says so';
 
 CREATE FUNCTION omnimsg.drop_month(part pg_catalog.text) RETURNS pg_catalog.int8
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -614,14 +643,14 @@ CREATE OR REPLACE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.te
 AS $$
 DECLARE
 	oldest date := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');
+	parent_locks CONSTANT text := 'LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE';
 	purged record;
 	more bool := false;
 	old text[];
-	parents text[];
-	months date[];
-	moved int8[];
-	made bool := false;
+	messages record;
+	audit record;
 	may_drop bool := true;
+	made text := 'partition not made: the default partition is in use';
 BEGIN
 	BEGIN
 		FOR purged IN SELECT p.* FROM omnimsg.purge_expired() p LOOP
@@ -639,63 +668,65 @@ BEGIN
 		RETURN NEXT;
 	END;
 
-	SELECT array_agg(c.relname ORDER BY c.relname) INTO old
+	SELECT coalesce(array_agg(c.relname ORDER BY c.relname), '{}') INTO old
 	  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 	 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
 	   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest;
-	SELECT array_agg(m.parent), array_agg(m.month) INTO parents, months FROM omnimsg.missing_months(3, oldest) m;
 
 	-- All rows but a few move before anything is locked.  Strong locks come last, because they are held until the
 	-- end; the parent comes before its partitions, as in every statement.
-	IF months IS NOT NULL THEN
-		BEGIN
-			FOR i IN 1 .. cardinality(months) LOOP
-				moved[i] := omnimsg.prepare_month(parents[i], months[i]);
-			END LOOP;
-			may_drop := old IS NULL OR omnimsg.lock_soon('LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE');
-			IF NOT omnimsg.lock_soon((SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', string_agg(DISTINCT format('omnimsg.%I', p || '_default'), ', '
-										ORDER BY format('omnimsg.%I', p || '_default') DESC)) FROM unnest(parents) AS p)) THEN
+	BEGIN
+		SELECT p.* INTO messages FROM omnimsg.prepare_months('messages', oldest) p;
+		SELECT '{}'::date[] AS months, '{}'::int8[] AS moved, false AS many INTO audit;
+		IF NOT messages.many THEN
+			SELECT p.* INTO audit FROM omnimsg.prepare_months('audit_logs', oldest) p;
+		END IF;
+		more := more OR messages.many OR audit.many;
+		IF cardinality(messages.months) > 0 THEN
+			may_drop := old = '{}' OR omnimsg.lock_soon(parent_locks);
+			IF NOT omnimsg.lock_soon('LOCK TABLE omnimsg.messages_default IN ACCESS EXCLUSIVE MODE') THEN
 				RAISE lock_not_available;
 			END IF;
-			FOR i IN 1 .. cardinality(months) LOOP
-				moved[i] := moved[i] + omnimsg.attach_month(parents[i], months[i]);
-			END LOOP;
-			made := true;
-		EXCEPTION
-			WHEN lock_not_available OR deadlock_detected THEN
-				may_drop := true;		-- our locks are gone with the block
-			WHEN duplicate_table OR unique_violation THEN
-				months := NULL;			-- somebody else is making them at this moment
-		END;
-		FOR i IN 1 .. coalesce(cardinality(months), 0) LOOP
-			action := CASE WHEN made THEN 'partition made' ELSE 'partition not made: the default partition is in use' END;
-			object := format('omnimsg.%s_%s', parents[i], to_char(months[i], 'YYYY_MM'));
-			rows := CASE WHEN made THEN moved[i] END;
-			RETURN NEXT;
-		END LOOP;
-	END IF;
+		END IF;
+		IF cardinality(audit.months) > 0
+			AND NOT omnimsg.lock_soon('LOCK TABLE omnimsg.audit_logs_default IN ACCESS EXCLUSIVE MODE') THEN
+			RAISE lock_not_available;
+		END IF;
+		messages.moved := (SELECT array_agg(before + after) FROM unnest(messages.moved, omnimsg.attach_months('messages', messages.months)) AS w (before, after));
+		audit.moved := (SELECT array_agg(before + after) FROM unnest(audit.moved, omnimsg.attach_months('audit_logs', audit.months)) AS w (before, after));
+		made := 'partition made';
+	EXCEPTION
+		WHEN lock_not_available OR deadlock_detected THEN
+			may_drop := true;		-- our locks are gone with the block
+		WHEN duplicate_table OR unique_violation THEN
+			messages.months := '{}';	-- somebody else is making them at this moment
+			audit.months := '{}';
+			may_drop := true;
+	END;
+	FOR action, object, rows IN
+		SELECT made, format('omnimsg.%s_%s', w.parent, to_char(w.month, 'YYYY_MM')), CASE made WHEN 'partition made' THEN w.moved END
+		  FROM (SELECT 1, 'messages', m.* FROM unnest(messages.months, messages.moved) AS m
+				UNION ALL SELECT 2, 'audit_logs', l.* FROM unnest(audit.months, audit.moved) AS l) AS w (n, parent, month, moved)
+		 ORDER BY w.n, w.month
+	LOOP
+		RETURN NEXT;
+	END LOOP;
 
 	-- bodies of messages, a month at a time; consent, requests and audit stay
-	FOR i IN 1 .. coalesce(cardinality(old), 0) LOOP
+	FOR i IN 1 .. cardinality(old) LOOP
 		object := format('omnimsg.%s', old[i]);
 		action := 'partition not dropped: it is in use';
 		rows := NULL;
-		IF may_drop THEN
-			may_drop := omnimsg.lock_soon('LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE');
-		END IF;
+		may_drop := may_drop AND omnimsg.lock_soon(parent_locks);
 		IF may_drop THEN
 			BEGIN
 				rows := omnimsg.drop_month(old[i]);
 				CONTINUE WHEN rows IS NULL;		-- somebody else has dropped it
-				action := 'partition dropped';
+				action := CASE rows WHEN 0 THEN 'partition dropped' ELSE 'partition dropped, rows under a legal hold kept' END;
+				rows := nullif(rows, 0);
 			EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-				rows := NULL;
+				NULL;
 			END;
-		END IF;
-		IF rows > 0 THEN
-			action := 'partition dropped, rows under a legal hold kept';
-		ELSE
-			rows := NULL;
 		END IF;
 		RETURN NEXT;
 	END LOOP;
