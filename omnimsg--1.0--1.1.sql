@@ -246,6 +246,59 @@ COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''me
 -- Fetching from the provider what it could not deliver
 --
 
+CREATE TABLE omnimsg.backfills (
+	provider_account_id pg_catalog.uuid PRIMARY KEY REFERENCES omnimsg.provider_accounts (id) ON DELETE CASCADE,
+	since pg_catalog.timestamptz NOT NULL,
+	until pg_catalog.timestamptz NOT NULL,
+	asked_since pg_catalog.timestamptz,
+	started_at pg_catalog.timestamptz NOT NULL,
+	next_page pg_catalog.int4 NOT NULL DEFAULT 1,
+	page_size pg_catalog.int4 NOT NULL,
+	pass pg_catalog.int4 NOT NULL DEFAULT 1,
+	total pg_catalog.int4,
+	seen pg_catalog.int8 NOT NULL DEFAULT 0,
+	applied pg_catalog.int8 NOT NULL DEFAULT 0,
+	pending pg_catalog.int8 NOT NULL DEFAULT 0,
+	ignored pg_catalog.int8 NOT NULL DEFAULT 0,
+	dead pg_catalog.int8 NOT NULL DEFAULT 0,
+	duplicates pg_catalog.int8 NOT NULL DEFAULT 0,
+	skipped pg_catalog.int8 NOT NULL DEFAULT 0,
+	finished_at pg_catalog.timestamptz,
+	due_at pg_catalog.timestamptz NOT NULL,
+	failures pg_catalog.int4 NOT NULL DEFAULT 0,
+	last_error pg_catalog.text
+);
+COMMENT ON TABLE omnimsg.backfills IS 'fetching what the provider could not deliver: how far the last backfill of each provider account has come';
+COMMENT ON COLUMN omnimsg.backfills.provider_account_id IS 'the account';
+COMMENT ON COLUMN omnimsg.backfills.since IS 'webhooks first tried from then on are asked for';
+COMMENT ON COLUMN omnimsg.backfills.until IS 'and not after this: when it was asked for';
+COMMENT ON COLUMN omnimsg.backfills.asked_since IS 'omnimsg_backfill() was called again since: it goes back so far at once, or begins anew when it has ended; NULL when it was not';
+COMMENT ON COLUMN omnimsg.backfills.started_at IS 'when it began';
+COMMENT ON COLUMN omnimsg.backfills.next_page IS 'page to ask for next; a backfill that was interrupted goes on there';
+COMMENT ON COLUMN omnimsg.backfills.page_size IS 'webhooks on that page; halved while a page is too long';
+COMMENT ON COLUMN omnimsg.backfills.pass IS 'how often the list is being read, because its length changed meanwhile';
+COMMENT ON COLUMN omnimsg.backfills.total IS 'how many webhooks the list has; NULL before the first page';
+COMMENT ON COLUMN omnimsg.backfills.seen IS 'how many were on the pages read: the sum of the six that follow';
+COMMENT ON COLUMN omnimsg.backfills.applied IS 'how many of them had their effects now';
+COMMENT ON COLUMN omnimsg.backfills.pending IS 'how many wait for their message';
+COMMENT ON COLUMN omnimsg.backfills.ignored IS 'how many have no effect';
+COMMENT ON COLUMN omnimsg.backfills.dead IS 'how many are dead letters';
+COMMENT ON COLUMN omnimsg.backfills.duplicates IS 'how many were known before';
+COMMENT ON COLUMN omnimsg.backfills.skipped IS 'how many were too long to be read';
+COMMENT ON COLUMN omnimsg.backfills.finished_at IS 'when it had its last page; NULL while it is under way';
+COMMENT ON COLUMN omnimsg.backfills.due_at IS 'when the worker asks again; infinity: when it is asked for';
+COMMENT ON COLUMN omnimsg.backfills.failures IS 'how often in succession the last request went wrong';
+COMMENT ON COLUMN omnimsg.backfills.last_error IS 'what went wrong with the last request; NULL when it went well';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.backfills', '');
+
+CREATE FUNCTION @extschema@.omnimsg_backfill(since pg_catalog.timestamptz
+		DEFAULT pg_catalog.now() OPERATOR(pg_catalog.-) '3 days'::pg_catalog.interval)
+	RETURNS pg_catalog.int4
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz) IS 'have the worker fetch what the provider could not deliver since then, and apply it; returns how many provider accounts it asks; omnimsg.backfills shows what came of it';
+
 
 --
 -- Keeping house: months, retention, legal holds
@@ -859,6 +912,16 @@ AS $$
 	 CROSS JOIN (SELECT coalesce(current_setting('omnimsg.optout_pull_interval', true), '1h')::interval) AS s (every)
 	 WHERE a.secret_name IS NOT NULL AND s.every > '0'
 	   AND coalesce(p.completed_at + s.every + interval '1 day', a.created_at + s.every) < now()
+	UNION ALL
+	SELECT 'warning', 'a backfill does not come to an end', format('provider account "%s", since %s: %s', a.name, b.since, b.last_error),
+		   'Webhooks that were lost are not known here. See omnimsg.backfills.'
+	  FROM omnimsg.backfills b JOIN omnimsg.provider_accounts a ON a.id = b.provider_account_id
+	 WHERE b.finished_at IS NULL AND b.last_error IS NOT NULL
+	UNION ALL
+	SELECT 'warning', 'a backfill has left out what was too long', format('provider account "%s": %s since %s', a.name, b.skipped, b.since),
+		   'See omnimsg.backfills and the log of the server, and ask the provider for these webhooks.'
+	  FROM omnimsg.backfills b JOIN omnimsg.provider_accounts a ON a.id = b.provider_account_id
+	 WHERE b.skipped > 0
 	UNION ALL
 	SELECT 'warning', 'numbers have no provider account', string_agg(w.masked, ', ' ORDER BY w.masked),
 		   'Set provider_account_id in omnimsg.inbound_phone_numbers; nothing can be sent from them.'

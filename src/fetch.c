@@ -36,7 +36,7 @@ typedef struct Turn
 	uint64		asked;			/* the number of its last request */
 } Turn;
 
-static Turn turns[] = {{.user = &om_lookup_fetch}, {.user = &om_optout_fetch}};
+static Turn turns[] = {{.user = &om_lookup_fetch}, {.user = &om_optout_fetch}, {.user = &om_backfill_fetch}};
 
 static uint64 requests = 0;
 static OmFetch *asked = NULL;	/* under way, or answered and not taken yet */

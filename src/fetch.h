@@ -32,7 +32,8 @@ typedef struct OmFetchUser
 
 	/*
 	 * In a transaction with SPI connected: what is due, made by om_fetch_new; NULL when nothing is, and then
-	 * *when is when something will be, 0 when that is not known.
+	 * *when is when something will be, 0 when that is not known.  Its strings must be in its own context, which
+	 * is not the current one after a statement.
 	 */
 	OmFetch    *(*next) (TimestampTz now, MemoryContext parent, TimestampTz *when);
 
@@ -50,6 +51,7 @@ typedef struct OmFetchUser
 /* The users; each is in a file of its own */
 extern const OmFetchUser om_lookup_fetch;
 extern const OmFetchUser om_optout_fetch;
+extern const OmFetchUser om_backfill_fetch;
 
 /* A request of that size, zeroed, in a context of its own under parent */
 extern void *om_fetch_new(const OmFetchUser *user, size_t size, MemoryContext parent);

@@ -122,7 +122,10 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	char	   *body;
 
 	if (answer->body_length + length > transfer->body_limit)
+	{
+		answer->too_long = true;
 		return 0;				/* libcurl ends the transfer */
+	}
 	body = realloc(answer->body, answer->body_length + length + 1);
 	if (body == NULL)
 		return 0;

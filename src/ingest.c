@@ -298,25 +298,23 @@ apply_alone(OmBatch *together, OmBatch *alone)
 	}
 }
 
-static int
-count_applied(const OmBatch *batch)
+static void
+tell_results(const OmBatch *batch, ReturnSetInfo *out, int *counts)
 {
-	int			applied = 0;
-
-	for (int i = 0; i < batch->nevents; i++)
-		applied += batch->events[i]->outcome == OM_APPLIED;
-	return applied;
+	if (out != NULL)
+		om_ingest_put_results(batch, out);
+	for (int i = 0; counts != NULL && i < batch->nevents; i++)
+		counts[batch->events[i]->outcome]++;
 }
 
-/* Apply all deliveries; results go to out, which may be NULL.  Returns how many were applied. */
-static int
-ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
+/* Apply all deliveries; results go to out and are added to counts, both of which may be NULL */
+static void
+ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out, int *counts)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "omnimsg batch",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	OmBatch		batch = {0};
-	int			applied = 0;
 
 	batch.now = GetCurrentTimestamp();
 	batch.again = again;
@@ -326,27 +324,18 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out)
 		batch.deliveries[i] = &deliveries[i];
 
 	if (count > 0 && om_ingest_try(&batch) == NULL)
-	{
-		if (out != NULL)
-			om_ingest_put_results(&batch, out);
-		applied = count_applied(&batch);
-	}
+		tell_results(&batch, out, counts);
 	else if (count > 0)
 	{
 		OmBatch    *alone = palloc0(sizeof(OmBatch) * count);
 
 		apply_alone(&batch, alone);
 		for (int i = 0; i < count; i++)
-		{
-			if (out != NULL)
-				om_ingest_put_results(&alone[i], out);
-			applied += count_applied(&alone[i]);
-		}
+			tell_results(&alone[i], out, counts);
 	}
 
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
-	return applied;
 }
 
 /*
@@ -362,7 +351,7 @@ omnimsg_ingest(PG_FUNCTION_ARGS)
 
 	om_delivery_argument(fcinfo, &delivery);
 	om_ingest_begin(fcinfo);
-	ingest(&delivery, 1, false, (ReturnSetInfo *) fcinfo->resultinfo);
+	ingest(&delivery, 1, false, (ReturnSetInfo *) fcinfo->resultinfo, NULL);
 	SPI_finish();
 	return (Datum) 0;
 }
@@ -378,7 +367,7 @@ omnimsg_ingest_batch(PG_FUNCTION_ARGS)
 	int			count = om_delivery_arrays(fcinfo, "delivery_ids", &deliveries, NULL);
 
 	om_ingest_begin(fcinfo);
-	ingest(deliveries, count, false, (ReturnSetInfo *) fcinfo->resultinfo);
+	ingest(deliveries, count, false, (ReturnSetInfo *) fcinfo->resultinfo, NULL);
 	SPI_finish();
 	return (Datum) 0;
 }
@@ -388,6 +377,7 @@ static int
 ingest_again(uint64 rows)
 {
 	OmDelivery *deliveries = palloc0(sizeof(OmDelivery) * Max(rows, 1));
+	int			counts[OM_OUTCOMES] = {0};
 
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -405,7 +395,14 @@ ingest_again(uint64 rows)
 		delivery->signed_at = om_field_time(row, 5, &isnull);
 		delivery->dedupe_key = om_field_text(row, 6);
 	}
-	return ingest(deliveries, rows, true, NULL);
+	ingest(deliveries, rows, true, NULL, counts);
+	return counts[OM_APPLIED];
+}
+
+void
+om_ingest_fetched(OmDelivery *deliveries, int count, int counts[OM_OUTCOMES])
+{
+	ingest(deliveries, count, false, NULL, counts);
 }
 
 int

@@ -58,6 +58,7 @@ typedef struct OmDelivery
 	char	   *signature;		/* or NULL */
 	char	   *key_id;			/* or NULL */
 	char	   *dedupe_key;		/* of one that is in the journal already, else NULL */
+	pg_uuid_t  *account_id;		/* the provider account whose list told of it: only for its numbers; or NULL */
 	TimestampTz signed_at;		/* 0 when not given */
 	TimestampTz received_at;	/* of one that is in the journal already, else 0: now */
 	int			attempts;		/* how often it was tried in this transaction */
@@ -81,6 +82,8 @@ typedef enum OmOutcome
 	OM_PENDING,
 	OM_DEAD
 } OmOutcome;
+
+#define OM_OUTCOMES	(OM_DEAD + 1)
 
 typedef enum OmReplyOutcome
 {
@@ -252,6 +255,12 @@ extern void om_ingest_failed(OmDelivery *delivery, const ErrorData *error);
 extern HeapTuple om_ingest_result(const OmEvent *event, TupleDesc desc);
 extern void om_ingest_put_results(const OmBatch *batch, ReturnSetInfo *out);
 extern const char *om_outcome_name(OmOutcome outcome);
+
+/*
+ * ingest.c: what did not come as a webhook, through the same steps.  Called by the worker, in a READ COMMITTED
+ * transaction with SPI connected.  Adds to counts, by outcome.
+ */
+extern void om_ingest_fetched(OmDelivery *deliveries, int count, int counts[OM_OUTCOMES]);
 
 /*
  * ingest.c: apply the status events that waited for messages which are there now.  Called

@@ -225,6 +225,7 @@ next_page(TimestampTz now, MemoryContext parent, TimestampTz *when)
 		om_db_run(&start_pull, (Datum[]) {UUIDPGetDatum(&pull->account_id), TimestampTzGetDatum(now)});
 		pull->started_at = om_field_time(0, 1, &isnull);
 		pull->page = 1;
+		MemoryContextSwitchTo(pull->fetch.context); /* SPI leaves its own behind */
 	}
 	pull->fetch.url = om_telnyx_optouts_url(profile, pull->page);
 	MemoryContextSwitchTo(before);

@@ -34,16 +34,6 @@ typedef struct Fields
 	int64		total;			/* -1 when the answer does not say */
 } Fields;
 
-static void
-add_encoded(StringInfo url, const char *text)
-{
-	for (; *text; text++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~", *text))
-			appendStringInfoChar(url, *text);
-		else
-			appendStringInfo(url, "%%%02X", (unsigned char) *text);
-}
-
 /* Of all attempts: that an earlier one was accepted counts as much */
 static char *
 token_of_item(const OmLookup *lookup)
@@ -67,13 +57,14 @@ om_telnyx_lookup_url(const OmLookup *lookup)
 	if (lookup->candidate != NULL)
 	{
 		appendStringInfoString(&url, om_telnyx_url("messages/"));
-		add_encoded(&url, lookup->candidate);
+		om_telnyx_add_encoded(&url, lookup->candidate);
 	}
 	else
 	{
-		appendStringInfo(&url, "%s?filter%%5Bwebhook%%5D%%5Bcontains%%5D=", om_telnyx_url("webhook_deliveries"));
-		add_encoded(&url, token_of_item(lookup));
-		appendStringInfo(&url, "&page%%5Bnumber%%5D=1&page%%5Bsize%%5D=%d", PAGE_SIZE);
+		appendStringInfoString(&url, om_telnyx_url("webhook_deliveries"));
+		om_telnyx_add_parameter(&url, "filter[webhook][contains]", token_of_item(lookup));
+		om_telnyx_add_parameter(&url, "page[number]", "1");
+		om_telnyx_add_parameter(&url, "page[size]", psprintf("%d", PAGE_SIZE));
 	}
 	return url.data;
 }

@@ -42,31 +42,17 @@ typedef struct Fields
 	int			total_results;
 } Fields;
 
-/* A value of a query, where '+' would stand for a blank (RFC 3986, 2.1) */
-static void
-add_encoded(StringInfo url, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
-		if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
-			strchr("-._~", *p) != NULL)
-			appendStringInfoChar(url, *p);
-		else
-			appendStringInfo(url, "%%%02X", *p);
-}
-
 char *
 om_telnyx_optouts_url(const char *profile, int page)
 {
 	StringInfoData url;
 
 	initStringInfo(&url);
-	appendStringInfo(&url, "%s?page%%5Bnumber%%5D=%d&page%%5Bsize%%5D=%d",
-					 om_telnyx_url("messaging_optouts"), page, OM_OPTOUT_PAGE_SIZE);
+	appendStringInfoString(&url, om_telnyx_url("messaging_optouts"));
+	om_telnyx_add_parameter(&url, "page[number]", psprintf("%d", page));
+	om_telnyx_add_parameter(&url, "page[size]", psprintf("%d", OM_OPTOUT_PAGE_SIZE));
 	if (profile != NULL && *profile != '\0')
-	{
-		appendStringInfoString(&url, "&filter%5Bmessaging_profile_id%5D=");
-		add_encoded(&url, profile);
-	}
+		om_telnyx_add_parameter(&url, "filter[messaging_profile_id]", profile);
 	return url.data;
 }
 

@@ -33,6 +33,26 @@ om_telnyx_url(const char *resource)
 	return psprintf("%.*s/v2/%s", length, om_telnyx_api_base, resource);
 }
 
+void
+om_telnyx_add_encoded(StringInfo url, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+		if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+			strchr("-._~", *p) != NULL)
+			appendStringInfoChar(url, *p);
+		else
+			appendStringInfo(url, "%%%02X", *p);
+}
+
+void
+om_telnyx_add_parameter(StringInfo url, const char *name, const char *value)
+{
+	appendStringInfoChar(url, strchr(url->data, '?') == NULL ? '?' : '&');
+	om_telnyx_add_encoded(url, name);
+	appendStringInfoChar(url, '=');
+	om_telnyx_add_encoded(url, value);
+}
+
 static void
 add_member(StringInfo json, const char *name, const char *value)
 {

@@ -59,6 +59,24 @@ static OmStatement find_attempts = {
 	4, {UUIDARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, NULL
 };
 
+/*
+ * Which of what an account's list told is of a number that it may not speak for: one that has accounts, and none of
+ * them is this one or has its key
+ */
+static OmStatement find_foreign = {
+	"SELECT w.n FROM unnest($1, $2) WITH ORDINALITY AS w(account_id, number, n)\n"
+	" WHERE EXISTS (\n"
+	"         SELECT 1 FROM omnimsg.inbound_phone_numbers p\n"
+	"          WHERE p.phone_number = w.number AND p.provider_account_id IS NOT NULL)\n"
+	"   AND NOT EXISTS (\n"
+	"         SELECT 1 FROM omnimsg.provider_accounts a\n"
+	"           JOIN omnimsg.provider_accounts same\n"
+	"             ON same.provider = a.provider AND (same.id = a.id OR same.secret_name = a.secret_name)\n"
+	"           JOIN omnimsg.inbound_phone_numbers p ON p.provider_account_id = same.id\n"
+	"          WHERE a.id = w.account_id AND p.phone_number = w.number)",
+	2, {UUIDARRAYOID, TEXTARRAYOID}, NULL
+};
+
 static bool
 is_routed(const OmEvent *event)
 {
@@ -346,10 +364,47 @@ lock_numbers(OmBatch *batch)
 								keys[i]);
 }
 
+/*
+ * Whoever can write an account's list must not write into what belongs to other accounts.  What it says of their
+ * numbers is kept for people, under a key that no event has, or it would stand in the way of the event itself.
+ */
+static void
+refuse_foreign(OmBatch *batch)
+{
+	OmColumn   *accounts = om_column(UUIDOID, batch->nevents);
+	OmColumn   *numbers = om_column(TEXTOID, batch->nevents);
+	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	uint64		rows;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		OmEvent    *event = batch->events[i];
+
+		if (!is_routed(event) || event->delivery->account_id == NULL)
+			continue;
+		asked[accounts->count] = event;
+		om_column_add_uuid(accounts, event->delivery->account_id);
+		om_column_add_text(numbers, event->kind == OM_EVENT_RECEIVED ? event->to : event->from);
+	}
+	if (accounts->count == 0)
+		return;
+	rows = om_db_run(&find_foreign, (Datum[]) {om_column_array(accounts), om_column_array(numbers)});
+	for (uint64 row = 0; row < rows; row++)
+	{
+		OmEvent    *event = asked[om_field_int(row, 1) - 1];
+
+		event->kind = OM_EVENT_BROKEN;
+		event->outcome = OM_DEAD;
+		event->reason = "its number belongs to another provider account";
+		event->dedupe_key = psprintf("foreign:%s", event->dedupe_key);
+	}
+}
+
 void
 om_route(OmBatch *batch)
 {
 	lock_numbers(batch);
+	refuse_foreign(batch);
 	route_numbers(batch);
 	route_by_id(batch);
 	route_by_token(batch);
