@@ -91,16 +91,6 @@ typedef struct Replay
 	List	   *results;
 } Replay;
 
-static int
-compare_ordinals(const void *a, const void *b)
-{
-	const OmEvent *left = *(OmEvent *const *) a;
-	const OmEvent *right = *(OmEvent *const *) b;
-	int			result = left->delivery->ordinal - right->delivery->ordinal;
-
-	return result != 0 ? result : left->part - right->part;
-}
-
 /* A stale delivery is read to know which event it is: the provider's retries of it differ in their bytes */
 static void
 read_stale(OmBatch *batch)
@@ -163,7 +153,7 @@ keep(OmBatch *batch, const OmBatch *stale, const OmBatch *crashed)
 		all[count++] = stale->events[i];
 	for (int i = 0; i < crashed->nevents; i++)
 		all[count++] = crashed->events[i];
-	qsort(all, count, sizeof(OmEvent *), compare_ordinals);
+	qsort(all, count, sizeof(OmEvent *), om_compare_ordinals);
 	for (int i = 0; i < count; i++)
 		if (all[i]->outcome == OM_DEAD)
 			batch->events[batch->nevents++] = all[i];

@@ -251,6 +251,16 @@ om_ingest_put_results(const OmBatch *batch, ReturnSetInfo *out)
 		tuplestore_puttuple(out->setResult, om_ingest_result(batch->events[i], out->setDesc));
 }
 
+int
+om_compare_ordinals(const void *a, const void *b)
+{
+	const OmEvent *left = *(OmEvent *const *) a;
+	const OmEvent *right = *(OmEvent *const *) b;
+	int			result = left->delivery->ordinal - right->delivery->ordinal;
+
+	return result != 0 ? result : left->part - right->part;
+}
+
 /* Deliveries in the order of the keys of their events, which is the order of the locks */
 static int
 compare_deliveries(const void *a, const void *b)
@@ -259,18 +269,54 @@ compare_deliveries(const void *a, const void *b)
 	const OmEvent *right = *(OmEvent *const *) b;
 	int			result = strcmp(left->delivery->provider, right->delivery->provider);
 
-	return result != 0 ? result : strcmp(left->dedupe_key, right->dedupe_key);
+	if (result == 0)
+		result = strcmp(left->dedupe_key, right->dedupe_key);
+	return result != 0 ? result : left->delivery->ordinal - right->delivery->ordinal;
 }
 
 /*
- * Each delivery by itself, after all of them together failed.  One that fails by itself is
+ * A delivery by itself, after those around it failed together.  One that fails by itself is
  * tried twice: what it met may have been somebody attaching a partition, and
  * a dead letter is for what fails whenever it is tried.
  */
 static void
-apply_alone(OmBatch *together, OmBatch *alone)
+apply_one(OmBatch *batch)
+{
+	ErrorData  *error = NULL;
+
+	for (int tries = 0; tries < 2; tries++)
+		if ((error = om_ingest_try(batch)) == NULL)
+			return;
+	bury(batch, error);
+}
+
+/* A batch of the deliveries of some events, each with one */
+static OmBatch *
+part_of(const OmBatch *whole, OmEvent **events, int count)
+{
+	OmBatch    *part = palloc(sizeof(OmBatch));
+
+	*part = *whole;
+	part->events = NULL;
+	part->nevents = 0;
+	part->deliveries = palloc(sizeof(OmDelivery *) * count);
+	part->ndeliveries = count;
+	for (int i = 0; i < count; i++)
+		part->deliveries[i] = events[i]->delivery;
+	return part;
+}
+
+/*
+ * All of them together failed.  The good ones among them shall not pay for it one by one, and nothing shall be
+ * tried over and over: so there are groups of the square root of their number, and a group that fails is
+ * taken apart.  Each delivery is tried four times at most.  The parts come back as a list.
+ */
+static List *
+apply_apart(OmBatch *together)
 {
 	OmEvent   **first = palloc(sizeof(OmEvent *) * together->ndeliveries);
+	List	   *parts = NIL;
+	int			size = 1;
 
 	together->nevents = 0;
 	om_event_read(together);
@@ -278,24 +324,30 @@ apply_alone(OmBatch *together, OmBatch *alone)
 		first[together->events[e]->delivery->ordinal - 1] = together->events[e];
 	qsort(first, together->ndeliveries, sizeof(OmEvent *), compare_deliveries);
 
-	for (int i = 0; i < together->ndeliveries; i++)
+	/* of few, one by one at once */
+	while (together->ndeliveries > 8 && size * size < together->ndeliveries)
+		size++;
+	for (int begin = 0; begin < together->ndeliveries; begin += size)
 	{
-		OmDelivery *delivery = first[i]->delivery;
-		OmBatch    *batch = &alone[delivery->ordinal - 1];
-		ErrorData  *error = NULL;
+		int			count = Min(size, together->ndeliveries - begin);
+		OmBatch    *group = part_of(together, &first[begin], count);
 
 		CHECK_FOR_INTERRUPTS();
-		batch->now = together->now;
-		batch->again = together->again;
-		batch->deliveries = palloc(sizeof(OmDelivery *));
-		batch->deliveries[0] = delivery;
-		batch->ndeliveries = 1;
-		for (int tries = 0; tries < 2; tries++)
-			if ((error = om_ingest_try(batch)) == NULL)
-				break;
-		if (error != NULL)
-			bury(batch, error);
+		if (count > 1 && om_ingest_try(group) == NULL)
+		{
+			parts = lappend(parts, group);
+			continue;
+		}
+		for (int i = 0; i < count; i++)
+		{
+			OmBatch    *one = part_of(together, &first[begin + i], 1);
+
+			CHECK_FOR_INTERRUPTS();
+			apply_one(one);
+			parts = lappend(parts, one);
+		}
 	}
+	return parts;
 }
 
 static void
@@ -327,11 +379,21 @@ ingest(OmDelivery *deliveries, int count, bool again, ReturnSetInfo *out, int *c
 		tell_results(&batch, out, counts);
 	else if (count > 0)
 	{
-		OmBatch    *alone = palloc0(sizeof(OmBatch) * count);
+		List	   *parts = apply_apart(&batch);
+		ListCell   *cell;
 
-		apply_alone(&batch, alone);
-		for (int i = 0; i < count; i++)
-			tell_results(&alone[i], out, counts);
+		/* The events of all parts, in the order in which they were given */
+		batch.nevents = 0;
+		batch.events = NULL;
+		foreach(cell, parts)
+			batch.nevents += ((OmBatch *) lfirst(cell))->nevents;
+		batch.events = palloc(sizeof(OmEvent *) * batch.nevents);
+		batch.nevents = 0;
+		foreach(cell, parts)
+			for (int i = 0; i < ((OmBatch *) lfirst(cell))->nevents; i++)
+				batch.events[batch.nevents++] = ((OmBatch *) lfirst(cell))->events[i];
+		qsort(batch.events, batch.nevents, sizeof(OmEvent *), om_compare_ordinals);
+		tell_results(&batch, out, counts);
 	}
 
 	MemoryContextSwitchTo(before);

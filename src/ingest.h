@@ -256,6 +256,9 @@ extern HeapTuple om_ingest_result(const OmEvent *event, TupleDesc desc);
 extern void om_ingest_put_results(const OmBatch *batch, ReturnSetInfo *out);
 extern const char *om_outcome_name(OmOutcome outcome);
 
+/* ingest.c: for qsort: events in the order in which their deliveries were given */
+extern int	om_compare_ordinals(const void *a, const void *b);
+
 /*
  * ingest.c: what did not come as a webhook, through the same steps.  Called by the worker, in a READ COMMITTED
  * transaction with SPI connected.  Adds to counts, by outcome.
