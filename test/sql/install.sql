@@ -13,6 +13,9 @@ SELECT p.oid::regprocedure::text COLLATE "C" AS function, p.prosecdef AS definer
   JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'omnimsg'
  ORDER BY 1;
 
+-- the library is made for the version that is installed by default
+SELECT omnimsg.library_version() = v.default_version AS of_default_version FROM pg_available_extensions v WHERE v.name = 'omnimsg';
+
 -- everything has a comment: expect no rows
 SELECT c.oid::regclass AS uncommented_relation
   FROM pg_class c

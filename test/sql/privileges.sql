@@ -8,12 +8,19 @@ CREATE ROLE regress_omnimsg_relay;
 CREATE ROLE regress_omnimsg_monitor IN ROLE pg_monitor;
 CREATE ROLE regress_omnimsg_nobody;
 GRANT EXECUTE ON FUNCTION omnimsg_ingest(text, bytea, text, text, text, text),
-	omnimsg_ingest_batch(text[], bytea[], text[], text[], text[], text[]) TO regress_omnimsg_relay;
+	omnimsg_ingest_batch(text[], bytea[], text[], text[], text[], text[]),
+	omnimsg_keep_dead(text[], bytea[], text[], text[], text[], text[]) TO regress_omnimsg_relay;
 SELECT pg_temp.received('1', 'STOP') AS body \gset
 
 SET ROLE regress_omnimsg_relay;
 SELECT (omnimsg_ingest('telnyx', :'body')).outcome;
 SELECT outcome, reply FROM omnimsg_ingest_batch(ARRAY['telnyx'], ARRAY[:'body']::bytea[]);
+SELECT outcome FROM omnimsg_keep_dead(ARRAY['telnyx'], ARRAY['{}']::bytea[], NULL, NULL, NULL, ARRAY['crashed']);
+SELECT outcome FROM omnimsg_replay_dead_letters();
+SELECT outcome FROM omnimsg_replay_dead_letter('telnyx', 'crashed:');
+SELECT omnimsg.count_purged('telnyx', 1, 0);
+SELECT omnimsg.fold_event_counts();
+SELECT * FROM omnimsg.conservation;
 SELECT count(*) FROM omnimsg.messages;
 SELECT count(*) FROM omnimsg.events;
 INSERT INTO omnimsg.organizations (name) VALUES ('mine');

@@ -185,6 +185,7 @@ SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('{"data":{"event_type":"
 	"id":"message-1-5","from":{"phone_number":"@{[number(1)]}"},"to":[{"phone_number":"$did"}],"text":"Hello"}}}', 'UTF8'))
 SQL
 is($copy->psql("$count; $consents"), $before, 'and nothing changes by it');
+is($copy->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 'what was received before and since is conserved');
 
 is($copy->send(from => number(60), to => $did, text => 'STOP', attempts => 20)->{http}, 200,
 	'the relay there takes a new STOP');
