@@ -74,6 +74,7 @@ static int	finished_capacity = 0;
 static bool extension_seen = false;
 static bool outdated = false;	/* the extension is there, and not of our version */
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
+static TimestampTz recover_at = 0;	/* when a lease may have ended without its worker */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
 
 void
@@ -406,6 +407,7 @@ claim_and_send(void)
 
 	if (claimed > 0)
 	{
+		recover_at = Min(recover_at, now + lease_ms() * 1000 + 1000);
 		om_worker_begin("omnimsg: mark");
 		items = om_outbox_mark(&token, GetCurrentTimestamp(), round_context, &nitems);
 		om_worker_end();
@@ -560,13 +562,12 @@ fold_deferred(TimestampTz now)
 }
 
 /*
- * What dead workers held, as soon as their leases end.  Returns how long that is for the next of them,
- * in ms; of what we hold ourselves too, which is nearly always recorded before.
+ * What dead workers held, soon after their leases end.  Our own end so as well when we were stopped for
+ * long.  Returns how long that is for the next of them, in ms.
  */
 static long
 recover(TimestampTz now)
 {
-	static TimestampTz recover_at = 0;
 	TimestampTz next;
 
 	if (now >= recover_at || recover_at - now > (int64) HOUSEKEEPING_MS * 1000)
