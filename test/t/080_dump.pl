@@ -70,6 +70,8 @@ INSERT INTO omnimsg.provider_optouts (provider_account_id, our_address, address,
 	SELECT id, '$did', '@{[number(37)]}', 'STOP', now(), now() FROM omnimsg.provider_accounts;
 INSERT INTO omnimsg.optout_pulls (provider_account_id, started_at, due_at)
 	SELECT id, now(), now() FROM omnimsg.provider_accounts ON CONFLICT DO NOTHING;
+INSERT INTO omnimsg.backfills (provider_account_id, since, until, started_at, page_size, due_at, finished_at)
+	SELECT id, now(), now(), now(), 1, 'infinity', now() FROM omnimsg.provider_accounts ON CONFLICT DO NOTHING;
 SELECT omnimsg_place_hold('$organization', '@{[number(36)]}', 'a case');
 SELECT * FROM omnimsg_schedule_jobs();
 SQL
