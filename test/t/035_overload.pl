@@ -1,5 +1,6 @@
 # The database stands still while more deliveries come than the relay has threads.  The provider waits two
 # seconds and then counts a failure, whatever was stored: everybody must have an answer by then.
+# alone: four hundred clients want both processors
 
 use strict;
 use warnings;
