@@ -800,6 +800,16 @@ COMMENT ON FUNCTION @extschema@.omnimsg_maintain() IS 'make the partitions of th
 -- What people see
 --
 
+DROP FUNCTION @extschema@.omnimsg_worker_status();
+CREATE FUNCTION @extschema@.omnimsg_worker_status(OUT pid pg_catalog.int4, OUT state pg_catalog.text,
+		OUT started_at pg_catalog.timestamptz, OUT last_activity_at pg_catalog.timestamptz,
+		OUT in_flight pg_catalog.int4, OUT sent pg_catalog.int8, OUT failed pg_catalog.int8,
+		OUT unknown pg_catalog.int8, OUT provider_clock_offset pg_catalog.interval)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_worker_status() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.omnimsg_worker_status() IS 'the dispatcher of this server: pid (NULL when it does not run), what it does, what it counted since it started, and how far the provider''s clock is ahead of ours by its latest answers (within a second of the truth)';
+
 CREATE OR REPLACE FUNCTION @extschema@.omnimsg_health(OUT severity pg_catalog.text, OUT finding pg_catalog.text,
 		OUT detail pg_catalog.text, OUT hint pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
@@ -912,6 +922,13 @@ AS $$
 	 CROSS JOIN (SELECT coalesce(current_setting('omnimsg.optout_pull_interval', true), '1h')::interval) AS s (every)
 	 WHERE a.secret_name IS NOT NULL AND s.every > '0'
 	   AND coalesce(p.completed_at + s.every + interval '1 day', a.created_at + s.every) < now()
+	UNION ALL
+	SELECT 'warning', 'the clocks of the provider and of this server differ',
+		   format('the provider''s is %s s %s', round(abs(extract(epoch FROM s.provider_clock_offset))),
+				  CASE WHEN s.provider_clock_offset > '0' THEN 'ahead' ELSE 'behind' END),
+		   'Synchronize the clock of this server, and that of the relay, by NTP: 300 s off, webhooks are refused and STOP is not confirmed.'
+	  FROM @extschema@.omnimsg_worker_status() s
+	 WHERE abs(extract(epoch FROM s.provider_clock_offset)) > 30
 	UNION ALL
 	SELECT 'warning', 'a backfill does not come to an end', format('provider account "%s", since %s: %s', a.name, b.since, b.last_error),
 		   'Webhooks that were lost are not known here. See omnimsg.backfills.'

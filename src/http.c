@@ -30,8 +30,10 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "core/backoff.h"
 #include "guc.h"
 #include "http.h"
+#include "shmem.h"
 
 #define HEADER_LIMIT	16384
 
@@ -46,6 +48,8 @@ typedef struct Transfer
 	TimestampTz deadline;		/* from then on it takes none */
 	int64		deadline_ms;	/* the same by the clock that nobody sets */
 	size_t		header_bytes;
+	char		date[40];		/* the header of the answer, and when it came */
+	TimestampTz dated_at;
 	size_t		body_limit;
 	OmHttpAnswer answer;
 } Transfer;
@@ -136,31 +140,41 @@ receive_body(char *data, size_t size, size_t count, void *arg)
 	return length;
 }
 
+/* The value of a header if it is the one called name (in lower case, with its colon) and fits into out */
+static bool
+read_header(const char *data, size_t length, const char *name, char *out, size_t size)
+{
+	size_t		name_length = strlen(name);
+
+	if (length < name_length || pg_strncasecmp(data, name, name_length) != 0)
+		return false;
+	data += name_length;
+	length -= name_length;
+	while (length > 0 && (*data == ' ' || *data == '\t'))
+		data++, length--;
+	while (length > 0 && (data[length - 1] == '\r' || data[length - 1] == '\n' || data[length - 1] == ' '))
+		length--;
+	if (length >= size)
+		return false;
+	memcpy(out, data, length);
+	out[length] = '\0';
+	return true;
+}
+
 static size_t
 receive_header(char *data, size_t size, size_t count, void *arg)
 {
-	static const char name[] = "retry-after:";
 	Transfer   *transfer = arg;
 	size_t		length = size * count;
 
 	transfer->header_bytes += length;
 	if (transfer->header_bytes > HEADER_LIMIT)
 		return 0;
-	if (length > sizeof(name) && pg_strncasecmp(data, name, sizeof(name) - 1) == 0)
-	{
-		const char *value = data + sizeof(name) - 1;
-		size_t		rest = length - (sizeof(name) - 1);
-
-		while (rest > 0 && (*value == ' ' || *value == '\t'))
-			value++, rest--;
-		while (rest > 0 && (value[rest - 1] == '\r' || value[rest - 1] == '\n' || value[rest - 1] == ' '))
-			rest--;
-		if (rest < sizeof(transfer->answer.retry_after))
-		{
-			memcpy(transfer->answer.retry_after, value, rest);
-			transfer->answer.retry_after[rest] = '\0';
-		}
-	}
+	if (read_header(data, length, "date:", transfer->date, sizeof(transfer->date)))
+		transfer->dated_at = GetCurrentTimestamp();
+	else
+		read_header(data, length, "retry-after:", transfer->answer.retry_after,
+					sizeof(transfer->answer.retry_after));
 	return length;
 }
 
@@ -348,6 +362,29 @@ om_http_get(void *tag, const char *url, const char *secret)
 	return start_transfer(tag, url, secret, NULL, 0, OM_HTTP_LIST_LIMIT);
 }
 
+/*
+ * What the answer tells of the provider's clock.  It wrote the date at some time between our request and its
+ * answer, and left out the fraction of the second.
+ */
+static void
+compare_clocks(const Transfer *transfer)
+{
+	int64		seconds;
+	curl_off_t	sent = 0;
+	curl_off_t	answered = 0;
+	int64		round_trip;
+	TimestampTz date;
+
+	if (!om_http_date_parse(transfer->date, strlen(transfer->date), &seconds))
+		return;
+	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
+	curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &answered);
+	round_trip = Max((int64) answered - (int64) sent, 0);
+	date = (seconds - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) * USECS_PER_SEC;
+	om_shmem_provider_clock(date + USECS_PER_SEC / 2 - (transfer->dated_at - round_trip / 2),
+							USECS_PER_SEC / 2 + round_trip / 2);
+}
+
 OmHttpAnswer *
 om_http_finished(void)
 {
@@ -368,6 +405,7 @@ om_http_finished(void)
 		curl_multi_remove_handle(multi, message->easy_handle);
 		in_flight--;
 
+		compare_clocks(transfer);
 		answer = &transfer->answer;
 		answer->complete = result == CURLE_OK;
 		answer->request_left = answer->complete || transfer->request_given > 0;

@@ -19,6 +19,10 @@
 #include "compat.h"
 #include "shmem.h"
 
+/* So long, and unless another is so much less precise, one look at the provider's clock counts */
+#define CLOCK_USECS			(5 * USECS_PER_MINUTE)
+#define CLOCK_SLACK_USECS	(USECS_PER_SEC / 4)
+
 typedef struct Shared
 {
 	slock_t		mutex;
@@ -31,6 +35,9 @@ typedef struct Shared
 	int64		sent;
 	int64		failed;
 	int64		unknown;
+	int64		clock_offset;	/* the provider's clock before ours, in microseconds, */
+	int64		clock_error;	/* give or take so many */
+	TimestampTz clock_at;		/* when that was found; 0 never */
 } Shared;
 
 OM_SQL_FUNCTION(omnimsg_worker_status);
@@ -161,6 +168,7 @@ om_shmem_worker_started(void)
 	shared->started_at = shared->last_activity_at = GetCurrentTimestamp();
 	shared->in_flight = 0;
 	shared->sent = shared->failed = shared->unknown = 0;
+	shared->clock_at = 0;
 	SpinLockRelease(&shared->mutex);
 }
 
@@ -186,6 +194,37 @@ om_shmem_worker_counted(int sent, int failed, int unknown)
 	SpinLockRelease(&shared->mutex);
 }
 
+/*
+ * A quick answer tells more than a slow one, so one that was much quicker counts for some minutes; but not when
+ * both cannot be true, because then one of the clocks was set.
+ */
+void
+om_shmem_provider_clock(int64 offset, int64 error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		between;
+
+	SpinLockAcquire(&shared->mutex);
+	between = offset > shared->clock_offset ? offset - shared->clock_offset : shared->clock_offset - offset;
+	if (shared->clock_at == 0 || now < shared->clock_at || now - shared->clock_at > CLOCK_USECS ||
+		error <= shared->clock_error + CLOCK_SLACK_USECS || between > error + shared->clock_error)
+	{
+		shared->clock_offset = offset;
+		shared->clock_error = error;
+		shared->clock_at = now;
+	}
+	SpinLockRelease(&shared->mutex);
+}
+
+static Interval *
+interval_of(int64 microseconds)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = microseconds;
+	return interval;
+}
+
 /* omnimsg_worker_status() returns record: one row, with NULLs while no worker runs */
 Datum
 omnimsg_worker_status(PG_FUNCTION_ARGS)
@@ -194,8 +233,8 @@ omnimsg_worker_status(PG_FUNCTION_ARGS)
 		"waiting for the update of the extension", "not armed", "off", "idle", "sending"};
 	Shared		now = {0};
 	TupleDesc	desc;
-	Datum		values[8];
-	bool		nulls[8] = {false};
+	Datum		values[9];
+	bool		nulls[9] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -213,6 +252,8 @@ omnimsg_worker_status(PG_FUNCTION_ARGS)
 	values[5] = Int64GetDatum(now.sent);
 	values[6] = Int64GetDatum(now.failed);
 	values[7] = Int64GetDatum(now.unknown);
+	values[8] = IntervalPGetDatum(interval_of(now.clock_offset)); /* not in version 1.0 */
 	nulls[0] = nulls[2] = nulls[3] = now.pid == 0;
+	nulls[8] = now.clock_at == 0;
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }

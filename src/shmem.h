@@ -30,4 +30,9 @@ extern void om_shmem_worker_started(void);
 extern void om_shmem_worker_state(OmWorkerState state, int in_flight);
 extern void om_shmem_worker_counted(int sent, int failed, int unknown);
 
+/*
+ * How far the provider's clock is ahead of ours by one of its answers, in microseconds, give or take so many.
+ */
+extern void om_shmem_provider_clock(int64 offset, int64 error);
+
 #endif							/* OM_SHMEM_H */

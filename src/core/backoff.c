@@ -1,10 +1,9 @@
 /*
  * backoff.c
- *		How long to wait before the next attempt.
+ *		How long to wait before the next attempt, and the dates of HTTP.
  */
 #include "backoff.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "timestamp.h"
@@ -64,8 +63,8 @@ read_delay(const char *text, size_t len, int64_t *ms)
 }
 
 /* Rewrite an IMF-fixdate as RFC 3339, which om_timestamp_parse checks in full */
-static bool
-read_fixdate(const char *text, size_t len, int64_t *seconds)
+bool
+om_http_date_parse(const char *text, size_t len, int64_t *seconds)
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -119,7 +118,7 @@ om_retry_after_ms(const char *text, size_t len, int64_t now)
 
 	if (read_delay(text, len, &ms))
 		return ms;
-	if (!read_fixdate(text, len, &date))
+	if (!om_http_date_parse(text, len, &date))
 		return -1;
 	if (date <= now)
 		return 0;

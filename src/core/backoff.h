@@ -1,10 +1,11 @@
 /*
  * backoff.h
- *		How long to wait before the next attempt.
+ *		How long to wait before the next attempt, and the dates of HTTP.
  */
 #ifndef OM_BACKOFF_H
 #define OM_BACKOFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,5 +25,8 @@ extern int64_t om_backoff_ms(unsigned int attempt, uint32_t random);
  * hour; -1 when the header says nothing usable.
  */
 extern int64_t om_retry_after_ms(const char *text, size_t len, int64_t now);
+
+/* Read an IMF-fixdate (RFC 9110, 5.6.7), as in a Date header: Unix seconds; false when it is none */
+extern bool om_http_date_parse(const char *text, size_t len, int64_t *seconds);
 
 #endif							/* OM_BACKOFF_H */

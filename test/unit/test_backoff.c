@@ -78,11 +78,25 @@ test_dates(void)
 		   "a clock far ahead cannot overflow");
 }
 
+static void
+test_http_dates(void)
+{
+	int64_t		seconds = -1;
+
+	ok(om_http_date_parse("Sun, 06 Nov 1994 08:49:37 GMT", 29, &seconds), "the example of RFC 9110 is a date");
+	is_int(seconds, 784111777, "and so many seconds");
+	ok(om_http_date_parse("Tue, 19 Jan 2038 03:14:08 GMT", 29, &seconds), "so is one of 2038");
+	is_int(seconds, INT64_C(2147483648), "which needs more than 31 bits");
+	ok(!om_http_date_parse("Sun, 06 Nov 1994 08:49:37 GMT ", 30, &seconds), "with a blank behind it is none");
+	ok(!om_http_date_parse("", 0, &seconds), "nothing is none");
+}
+
 int
 main(void)
 {
 	test_backoff();
 	test_seconds();
 	test_dates();
+	test_http_dates();
 	return done_testing();
 }
