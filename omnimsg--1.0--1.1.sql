@@ -846,7 +846,7 @@ AS $$
 	HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', 'dead letters are open', format('%s, the oldest of %s', count(*), min(e.received_at)),
-		   'See omnimsg.dead_letters.'
+		   'See omnimsg.dead_letters. When the cause is gone, omnimsg_replay_dead_letters() runs them again; with dry_run it tells what would come of it.'
 	  FROM omnimsg.events e WHERE e.outcome = 'dead' HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', 'messages wait longer than a minute',
