@@ -157,6 +157,27 @@ ok($node->poll($busy, 0), 'another worker ends the same backfill');
 is(asked(), '1 2 2 3 4 5 6', 'from the page where it was');
 is(counted(), 'seen 170, applied 20, known 150, dead 0, ignored 0, pending 0', 'nothing is lost and nothing done twice');
 
+# ---- a long list delays nobody else who has something to ask ----
+
+my $unknown = number(90);
+my $before = () = $node->ledger;
+
+$node->setting('omnimsg.reconcile_after', '100ms');
+$node->behave("delay:on=deliveries,ms=250 cut:to=$unknown,times=1");
+$node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
+ok($node->wait_until(sub { (() = $node->ledger(kind => 'deliveries')) > $asked_before }), 'a list of six slow pages is read');
+$node->psql('SELECT omnimsg_pull_optouts()');
+$node->queue($made, [$unknown]);
+ok($node->poll($busy, 0), 'to its end');
+my $order = join '', map { $_->{kind} eq 'optouts' ? 'o' : $_->{kind} ne 'deliveries' ? '' : $_->{query} =~ /status/ ? 'b' : 'l' }
+	(sort { $a->{at} cmp $b->{at} } $node->ledger)[$before .. (() = $node->ledger) - 1];
+
+like($order, qr/^b+o?b*l/, 'a look-up of a message of unknown fate does not wait for that');
+like($order, qr/o.*b.*b/, 'nor does the opt-out list');
+like($order, qr/l.*b/, 'and neither makes the other wait');
+$node->behave('ok:on=deliveries');
+asked();
+
 many('c', 3, started_at => rfc3339(-36000));
 $node->behave('ok:on=deliveries,times=1 silent:on=deliveries,ms=1200,times=1');
 $node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
