@@ -61,7 +61,7 @@ relay: build/omnimsg-relay
 simulator: build/omnimsg-simulator
 
 build/omnimsg-relay: $(RELAY_OBJS) $(CORE_OBJS)
-	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcivetweb -lsodium -lpq -lpthread
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcivetweb -lsodium -lpq -lsqlite3 -lpthread
 
 build/omnimsg-simulator: $(SIMULATOR_OBJS) $(CORE_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcivetweb -lsodium -lcurl -lpthread

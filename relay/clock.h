@@ -1,6 +1,7 @@
 /*
  * clock.h
- *		Milliseconds of the monotonic clock, which all deadlines of the relay are in.
+ *		Milliseconds of the monotonic clock, which all deadlines of the relay are in, and of
+ *		the other one, which only people and the spool's file see.
  */
 #ifndef OM_RELAY_CLOCK_H
 #define OM_RELAY_CLOCK_H
@@ -14,6 +15,16 @@ om_clock_ms(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Since 1970; may jump */
+static inline int64_t
+om_clock_unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 

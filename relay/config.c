@@ -16,6 +16,8 @@ typedef enum Variable
 	LISTEN,
 	DATABASE,
 	TELNYX_PUBLIC_KEYS,
+	SPOOL,
+	SPOOL_MAX_MB,
 	MAX_BODY_BYTES,
 	DB_CONNECTIONS,
 	BATCH,
@@ -48,6 +50,15 @@ static const struct
 		"public keys of Telnyx (base64, as its portal shows them),\n"
 		"separated by commas or white space; or @/path of a file with\n"
 		"them, which SIGHUP reads again"
+	},
+	[SPOOL] = {
+		PREFIX "SPOOL", "", 0, 0,
+		"file in which deliveries wait while the database does not take\n"
+		"them, in a directory of mode 0700; empty: none, they get 503"
+	},
+	[SPOOL_MAX_MB] = {
+		PREFIX "SPOOL_MAX_MB", "1024", 1, 1048576,
+		"as large may that file grow; beyond it they get 503"
 	},
 	[MAX_BODY_BYTES] = {
 		PREFIX "MAX_BODY_BYTES", "262144", 1, 9999999,
@@ -96,6 +107,14 @@ number_value(Variable v, long *out, char *error, size_t error_size)
 	return false;
 }
 
+const char *
+om_config_spool(void)
+{
+	const char *path = variable_value(SPOOL);
+
+	return path[0] != '\0' ? path : NULL;
+}
+
 bool
 om_config_load(OmConfig *config, char *error, size_t error_size)
 {
@@ -137,6 +156,10 @@ om_config_load(OmConfig *config, char *error, size_t error_size)
 	}
 	PQconninfoFree(options);
 
+	config->spool = om_config_spool();
+	if (!number_value(SPOOL_MAX_MB, &number, error, error_size))
+		return false;
+	config->spool_max_mb = (int) number;
 	if (!number_value(MAX_BODY_BYTES, &number, error, error_size))
 		return false;
 	config->max_body_bytes = (size_t) number;
@@ -171,6 +194,8 @@ om_config_print_help(FILE *out)
 		fprintf(out, "  %s", variables[v].name);
 		if (variables[v].fallback == NULL)
 			fprintf(out, "  (required)\n");
+		else if (variables[v].fallback[0] == '\0')
+			fprintf(out, "  (default: none)\n");
 		else
 			fprintf(out, "  (default: %s)\n", variables[v].fallback);
 		fprintf(out, "      ");

@@ -16,6 +16,8 @@ typedef struct OmConfig
 	const char *listen;
 	const char *database;
 	const char *telnyx_public_keys;
+	const char *spool;			/* NULL: none */
+	int			spool_max_mb;
 	size_t		max_body_bytes;
 	int			db_connections;
 	int			batch;
@@ -28,6 +30,9 @@ typedef struct OmConfig
  * says which, and what it must be.  Strings point into the environment or are static.
  */
 extern bool om_config_load(OmConfig *config, char *error, size_t error_size);
+
+/* OMNIMSG_RELAY_SPOOL alone; NULL when it is not set */
+extern const char *om_config_spool(void);
 
 /* The variables with their defaults, as --help shows them */
 extern void om_config_print_help(FILE *out);

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "database.h"
 #include "log.h"
 #include "metrics.h"
+#include "skew.h"
 
 #define CONNECT_TIMEOUT_MS	2000
 
@@ -39,6 +41,7 @@ struct OmDb
 	PGconn	   *conn;
 	Param		params[NUM_PARAMS];
 	bool		warned;			/* the server said 01000 in this batch */
+	char		farewell[6];	/* with which SQLSTATE it ended the connection */
 };
 
 static OmLogLimit error_limit = OM_LOG_LIMIT_INIT;
@@ -80,6 +83,9 @@ on_notice(void *arg, const PGresult *notice)
 	if (sqlstate != NULL && severity != NULL && strcmp(sqlstate, "01000") == 0 &&
 		strcmp(severity, "WARNING") == 0)
 		db->warned = true;
+	/* 57P02: another process of the server crashed, and this one ends for that */
+	if (sqlstate != NULL && strncmp(sqlstate, "57P", 3) == 0)
+		memcpy(db->farewell, sqlstate, sizeof(db->farewell));
 }
 
 /* Wait for the socket; false at the deadline. */
@@ -104,7 +110,8 @@ om_db_open(const char *conninfo)
 	/*
 	 * What comes before dbname is a default that the connection string may
 	 * override; what comes after it holds.  The timeout is for a server whose
-	 * relay has given up: it frees locks that nobody waits for any more.
+	 * relay has given up: it frees locks that nobody waits for any more.  The shorter
+	 * one for locks leaves time to try the others of a batch without the one that waits.
 	 */
 	static const char *const keywords[] =
 	{"options", "dbname", "application_name", "client_encoding", NULL};
@@ -115,7 +122,7 @@ om_db_open(const char *conninfo)
 
 	if (db == NULL)
 		return NULL;
-	values[0] = "-c statement_timeout=1500";
+	values[0] = "-c statement_timeout=1500 -c lock_timeout=500";
 	values[1] = conninfo;
 	values[2] = "omnimsg-relay";
 	values[3] = "UTF8";
@@ -180,7 +187,7 @@ run(OmDb *db, int64_t deadline, PGresult **rows, char *sqlstate)
 
 		if (flushing != 0)
 			flushing = PQflush(db->conn);
-		if (flushing < 0 || !PQconsumeInput(db->conn))
+		if (flushing < 0 || (!PQconsumeInput(db->conn) && PQisBusy(db->conn)))
 			break;
 		if (flushing != 0 || PQisBusy(db->conn))
 		{
@@ -208,14 +215,18 @@ run(OmDb *db, int64_t deadline, PGresult **rows, char *sqlstate)
 		{
 			const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-			strncpy(sqlstate, state != NULL ? state : "XX000", 5);
-			sqlstate[5] = '\0';
+			if (state != NULL)
+				snprintf(sqlstate, 6, "%s", state);
+			else if (sqlstate[0] == '\0' && PQstatus(db->conn) == CONNECTION_OK)
+				snprintf(sqlstate, 6, "XX000");
 			PQclear(result);
 		}
 	}
 
 	/* Of a statement that the server ended with the connection, say why. */
-	report(OM_DB_LOST, sqlstate[0] != '\0' ? sqlstate : NULL);
+	if (sqlstate[0] != '\0')
+		memcpy(db->farewell, sqlstate, sizeof(db->farewell));
+	report(OM_DB_LOST, db->farewell[0] != '\0' ? db->farewell : NULL);
 	PQclear(*rows);
 	*rows = NULL;
 	return false;
@@ -226,14 +237,21 @@ om_db_ping(OmDb *db, int64_t deadline)
 {
 	PGresult   *rows;
 	char		sqlstate[6];
+	int64_t		sent = om_clock_unix_ms();
+	int64_t		begin = om_clock_ms();
+	int64_t		trip;
 
-	if (!PQsendQuery(db->conn, "SELECT 1"))
+	if (!PQsendQuery(db->conn, "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
+					 " OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8"))
 	{
 		report(OM_DB_LOST, NULL);
 		return false;
 	}
 	if (!run(db, deadline, &rows, sqlstate))
 		return false;
+	trip = om_clock_ms() - begin;
+	if (rows != NULL && PQntuples(rows) == 1)
+		om_skew_database(sent + trip / 2 - atoll(PQgetvalue(rows, 0, 0)));
 	PQclear(rows);
 	return true;
 }
@@ -298,45 +316,46 @@ param_element(Param *param, const void *bytes, size_t len)
 }
 
 static bool
-build_params(OmDb *db, const OmDbDelivery *deliveries, int n)
+build_params(OmDb *db, OmDbDelivery *const *deliveries, int n, bool dead)
 {
 	Param	   *p = db->params;
 	int			i;
 
 	for (i = 0; i < NUM_PARAMS; i++)
 	{
-		if (!param_begin(&p[i], i == 1 ? BYTEA_OID : TEXT_OID, n, i == NUM_PARAMS - 1))
+		if (!param_begin(&p[i], i == 1 ? BYTEA_OID : TEXT_OID, n, i == NUM_PARAMS - 1 && !dead))
 			return false;
 	}
 	for (i = 0; i < n; i++)
 	{
-		const OmDbDelivery *d = &deliveries[i];
+		const OmDbDelivery *d = deliveries[i];
 
-		/* An empty body is no NULL; the last array is of unknown delivery ids. */
+		/* An empty body is no NULL; the last array is of reasons, or of delivery ids, which are unknown. */
 		if (!param_element(&p[0], d->provider, strlen(d->provider)) ||
 			!param_element(&p[1], d->body != NULL ? (const void *) d->body : "", d->body_len) ||
 			!param_element(&p[2], d->signature, strlen(d->signature)) ||
 			!param_element(&p[3], d->signed_at, strlen(d->signed_at)) ||
 			!param_element(&p[4], d->key_id, strlen(d->key_id)) ||
-			!param_element(&p[5], NULL, 0))
+			!param_element(&p[5], d->reason, dead ? strlen(d->reason) : 0))
 			return false;
 	}
 	return true;
 }
 
 static bool
-send_ingest(OmDb *db, const OmDbDelivery *deliveries, int n)
+send_call(OmDb *db, OmDbDelivery *const *deliveries, int n)
 {
 	static const Oid types[NUM_PARAMS] = {
 		TEXT_ARRAY_OID, BYTEA_ARRAY_OID, TEXT_ARRAY_OID,
 		TEXT_ARRAY_OID, TEXT_ARRAY_OID, TEXT_ARRAY_OID
 	};
 	static const int formats[NUM_PARAMS] = {1, 1, 1, 1, 1, 1};
+	bool		dead = deliveries[0]->reason != NULL;
 	const char *values[NUM_PARAMS];
 	int			lengths[NUM_PARAMS];
 	int			i;
 
-	if (!build_params(db, deliveries, n))
+	if (!build_params(db, deliveries, n, dead))
 		return false;
 	for (i = 0; i < NUM_PARAMS; i++)
 	{
@@ -345,7 +364,10 @@ send_ingest(OmDb *db, const OmDbDelivery *deliveries, int n)
 	}
 
 	/* Unnamed: parsed once per batch, and right through any pooler. */
-	return PQsendQueryParams(db->conn,
+	return PQsendQueryParams(db->conn, dead ?
+							 "SELECT ordinal, outcome FROM omnimsg_keep_dead("
+							 "$1::text[], $2::bytea[], $3::text[], "
+							 "$4::text[], $5::text[], $6::text[])" :
 							 "SELECT ordinal, outcome FROM omnimsg_ingest_batch("
 							 "$1::text[], $2::bytea[], $3::text[], "
 							 "$4::text[], $5::text[], $6::text[])",
@@ -354,7 +376,7 @@ send_ingest(OmDb *db, const OmDbDelivery *deliveries, int n)
 
 /* Which deliveries do the rows speak of?  Any outcome is durable: dead letters too. */
 static void
-mark_stored(const PGresult *rows, OmDbDelivery *deliveries, int n)
+mark_stored(const PGresult *rows, OmDbDelivery **deliveries, int n)
 {
 	int			i;
 
@@ -363,38 +385,46 @@ mark_stored(const PGresult *rows, OmDbDelivery *deliveries, int n)
 		int			ordinal = atoi(PQgetvalue(rows, i, 0));
 
 		if (ordinal >= 1 && ordinal <= n)
-			deliveries[ordinal - 1].stored = true;
+			deliveries[ordinal - 1]->stored = true;
 	}
 	for (i = 0; i < n; i++)
 	{
-		if (!deliveries[i].stored)
+		if (!deliveries[i]->stored)
 			report(OM_DB_NO_ROW, NULL);
 	}
 }
 
-bool
-om_db_ingest(OmDb *db, OmDbDelivery *deliveries, int n, int64_t deadline)
+OmDbCall
+om_db_store(OmDb *db, OmDbDelivery **deliveries, int n, int64_t deadline)
 {
 	PGresult   *rows;
 	char		sqlstate[6];
 	int			i;
 
-	for (i = 0; i < n; i++)
-		deliveries[i].stored = false;
 	db->warned = false;
-	if (!send_ingest(db, deliveries, n))
+	db->farewell[0] = '\0';
+	for (i = 0; i < n; i++)
+		deliveries[i]->sqlstate[0] = '\0';
+	if (!send_call(db, deliveries, n))
 	{
 		report(OM_DB_LOST, NULL);
-		return false;
+		return OM_CALL_BROKEN;
 	}
 	if (!run(db, deadline, &rows, sqlstate))
-		return false;
-	if (sqlstate[0] != '\0')
-		report(OM_DB_STATEMENT, sqlstate);
-	else if (db->warned)
-		report(OM_DB_STATEMENT, "01000");
-	else if (rows != NULL)
-		mark_stored(rows, deliveries, n);
+		return PQstatus(db->conn) == CONNECTION_BAD && db->farewell[0] == '\0' ?
+			OM_CALL_CRASHED : OM_CALL_BROKEN;
+	if (sqlstate[0] == '\0' && db->warned)
+		strcpy(sqlstate, "01000");
+	if (sqlstate[0] == '\0')
+	{
+		if (rows != NULL)
+			mark_stored(rows, deliveries, n);
+		PQclear(rows);
+		return OM_CALL_DONE;
+	}
+	report(OM_DB_STATEMENT, sqlstate);
 	PQclear(rows);
-	return true;
+	for (i = 0; i < n; i++)
+		memcpy(deliveries[i]->sqlstate, sqlstate, sizeof(sqlstate));
+	return OM_CALL_REFUSED;
 }

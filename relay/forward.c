@@ -4,11 +4,14 @@
  *
  * An HTTP thread puts an item into the queue and waits for it.  A database thread
  * takes all that wait, up to a limit, and gives them to the database in one call, so
- * batches grow by themselves under load.  One mutex guards the queue and the state
- * of every item, and the state says whose it is:
+ * batches grow by themselves under load.  With a spool the HTTP thread does not wait for
+ * the database to the end: early enough to spool the delivery it does that, whether the
+ * database may still store it or not, for ingest applies an event once.  One mutex
+ * guards the queue and the state of every item, and the state says whose it is:
  *
+ * 		NEW			the HTTP thread's, and not in the queue
  * 		QUEUED		the HTTP thread's, which may take it out again
- * 		TAKEN		the database thread's; the HTTP thread only waits
+ * 		TAKEN		the database thread's; the HTTP thread only waits, or spools what it reads of it
  * 		ABANDONED	the database thread's alone: the HTTP thread has gone, and the
  * 					database thread frees it
  * 		DONE		the HTTP thread's, which frees it
@@ -22,6 +25,8 @@
 #include "forward.h"
 #include "log.h"
 #include "metrics.h"
+#include "spool.h"
+#include "store.h"
 
 /* The bodies of one batch together; a single larger one goes alone. */
 #define BATCH_BYTES			(1024 * 1024)
@@ -32,15 +37,23 @@
 /* and counts as ready this long after an answer. */
 #define READY_FOR_MS		3500
 
-/* Without any connection for this long, deliveries no longer wait for one. */
-#define STALLED_AFTER_MS	600		/* in which nothing is stored while many wait */
+/* The database stands still when nothing is stored for this long while deliveries wait. */
+#define STALLED_AFTER_MS	600
+/* Without any connection for this long, deliveries no longer wait for one.  With a spool they never do. */
 #define GIVE_UP_AFTER_MS	2000
+
+/* What the spool has of a delivery's time when the database does not answer */
+#define SPOOL_TIME_MS		450
+
+/* With a connection busy all the time, its pings are this far apart. */
+#define BUSY_PING_EVERY_MS	10000
 
 #define BACKOFF_MIN_MS		50
 #define BACKOFF_MAX_MS		1000
 
 typedef enum ItemState
 {
+	NEW,
 	QUEUED,
 	TAKEN,
 	ABANDONED,
@@ -52,7 +65,6 @@ typedef struct Item
 	OmDbDelivery delivery;
 	uint8_t    *body;
 	char	   *texts;			/* signature, signed_at and key_id, one after the other */
-	int64_t		deadline;
 	ItemState	state;
 	bool		stored;			/* valid when DONE */
 	pthread_cond_t done;
@@ -123,8 +135,10 @@ make_item(const OmDelivery *delivery)
 	item->delivery.provider = delivery->provider;
 	item->delivery.body = delivery->body;
 	item->delivery.body_len = delivery->body_len;
+	item->delivery.reason = delivery->reason;
+	item->delivery.deadline = delivery->deadline;
+	item->delivery.crashes = om_store_crashes(delivery->body, delivery->body_len);
 	item->body = delivery->body;
-	item->deadline = delivery->deadline;
 	pthread_cond_init(&item->done, &monotonic);
 	return item;
 }
@@ -152,96 +166,120 @@ is_stalled(void)
 	return om_clock_ms() - since >= STALLED_AFTER_MS;
 }
 
+/* Put the item into the queue.  The caller holds the mutex. */
+static void
+enqueue(Item *item)
+{
+	item->state = QUEUED;
+	*queue_tail = item;
+	queue_tail = &item->next;
+	queue_depth++;
+	pthread_cond_signal(&work);
+}
+
+/*
+ * Wait for the database to store the item, as long as there is hope.  The caller holds the mutex.
+ * When it stands still those leave that are too many, so that their threads are there for
+ * those who come.
+ */
+static OmForwardResult
+try_database(Item *item, bool spooling)
+{
+	int64_t		deadline = item->delivery.deadline;
+	int64_t		patience = deadline;
+
+	if (connections_up == 0 && (spooling || om_clock_ms() - down_since > GIVE_UP_AFTER_MS))
+		return OM_FORWARD_NO_DATABASE;
+	if (waiting == 0)
+		busy_since = om_clock_ms();
+	if (waiting >= shed_limit)
+	{
+		if (is_stalled())
+			return OM_FORWARD_BUSY;
+		patience = om_clock_ms() + STALLED_AFTER_MS;
+	}
+
+	waiting++;
+	enqueue(item);
+	while (item->state != DONE)
+	{
+		struct timespec until = om_clock_timespec(patience < deadline ? patience : deadline);
+
+		if (pthread_cond_timedwait(&item->done, &mutex, &until) == 0)
+			continue;
+		if (patience >= deadline || is_stalled())
+			break;
+		patience += STALLED_AFTER_MS;
+	}
+	waiting--;
+
+	if (item->state == DONE)
+		return item->stored ? OM_FORWARD_STORED : OM_FORWARD_FAILED;
+	if (item->state == QUEUED)
+	{
+		unqueue(item);
+		item->state = NEW;
+		if (connections_up == 0)
+			return OM_FORWARD_NO_DATABASE;
+	}
+	return OM_FORWARD_LATE;
+}
+
+/* Leave the item to the database thread that has it, if one has. */
+static OmForwardResult
+leave(Item *item, OmForwardResult result)
+{
+	bool		ours = true;
+
+	pthread_mutex_lock(&mutex);
+	if (item->state == TAKEN)
+	{
+		item->state = ABANDONED;
+		ours = false;
+	}
+	else if (item->state == DONE && item->stored)
+		result = OM_FORWARD_STORED; /* after all */
+	pthread_mutex_unlock(&mutex);
+	if (ours)
+		free_item(item);
+	return result;
+}
+
 OmForwardResult
 om_forward(const OmDelivery *delivery)
 {
-	OmForwardResult result = OM_FORWARD_LATE;
-	int64_t		patience = delivery->deadline;
-	bool		ours = true;
+	bool		spooling = om_spool_enabled();
+	OmForwardResult result = OM_FORWARD_FAILED;
 	Item	   *item = make_item(delivery);
+	OmDbDelivery copy;
 
 	if (item == NULL)
 	{
 		free(delivery->body);
 		return OM_FORWARD_FAILED;
 	}
+	if (spooling)
+		item->delivery.deadline -= SPOOL_TIME_MS;
 
 	pthread_mutex_lock(&mutex);
-	if (connections_up == 0 && om_clock_ms() - down_since > GIVE_UP_AFTER_MS)
-	{
-		pthread_mutex_unlock(&mutex);
-		free_item(item);
-		return OM_FORWARD_NO_DATABASE;
-	}
-
-	if (waiting == 0)
-		busy_since = om_clock_ms();
-	if (waiting >= shed_limit)
-	{
-		if (is_stalled())
-		{
-			pthread_mutex_unlock(&mutex);
-			free_item(item);
-			return OM_FORWARD_BUSY;
-		}
-		patience = om_clock_ms() + STALLED_AFTER_MS;
-	}
-	waiting++;
-
-	*queue_tail = item;
-	queue_tail = &item->next;
-	queue_depth++;
-	pthread_cond_signal(&work);
-
-	/* One beyond the limit gives its thread back when the database stands still */
-	while (item->state != DONE)
-	{
-		struct timespec until = om_clock_timespec(patience < delivery->deadline ?
-												  patience : delivery->deadline);
-
-		if (pthread_cond_timedwait(&item->done, &mutex, &until) == 0)
-			continue;
-		if (patience >= delivery->deadline || is_stalled())
-			break;
-		patience += STALLED_AFTER_MS;
-	}
-
-	switch (item->state)
-	{
-		case QUEUED:
-			unqueue(item);
-			if (connections_up == 0)
-				result = OM_FORWARD_NO_DATABASE;
-			break;
-		case TAKEN:
-			item->state = ABANDONED;
-			ours = false;
-			break;
-		case DONE:
-			result = item->stored ? OM_FORWARD_STORED : OM_FORWARD_FAILED;
-			break;
-		case ABANDONED:
-			break;				/* nobody else abandons it */
-	}
-	waiting--;
+	/* One that may take the server down waits for its turn in the spool */
+	if (!spooling || item->delivery.crashes == 0)
+		result = try_database(item, spooling);
+	copy = item->delivery;
 	pthread_mutex_unlock(&mutex);
-
-	if (ours)
-		free_item(item);
-	return result;
+	if (spooling && result != OM_FORWARD_STORED &&
+		om_spool_put(&copy, om_store_crashes(copy.body, copy.body_len), delivery->deadline))
+		result = OM_FORWARD_SPOOLED;
+	return leave(item, result);
 }
 
-/*
- * Take what waits.  The caller holds the mutex.  *deadline is the last moment at which
- * somebody waits for any of it.
- */
+/* Take what waits.  The caller holds the mutex. */
 static int
-take_batch(Item **items, int64_t *deadline)
+take_batch(Item **items)
 {
 	size_t		bytes = 0;
 	int			n = 0;
 
-	*deadline = 0;
 	while (n < batch_limit && queue_head != NULL)
 	{
 		Item	   *item = queue_head;
@@ -255,8 +293,6 @@ take_batch(Item **items, int64_t *deadline)
 		item->next = NULL;
 		item->state = TAKEN;
 		bytes += item->delivery.body_len;
-		if (item->deadline > *deadline)
-			*deadline = item->deadline;
 		items[n++] = item;
 	}
 	/* What is left is for the next thread. */
@@ -285,6 +321,7 @@ finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered)
 		else
 		{
 			item->stored = deliveries[i].stored;
+			memcpy(item->delivery.sqlstate, deliveries[i].sqlstate, sizeof(deliveries[i].sqlstate));
 			item->state = DONE;
 			pthread_cond_signal(&item->done);
 		}
@@ -308,6 +345,16 @@ note_down(void)
 	connections_up--;
 	if (connections_up == 0)
 		down_since = om_clock_ms();
+	/* With a spool nobody waits for a connection that may come */
+	while (connections_up == 0 && om_spool_enabled() && queue_head != NULL)
+	{
+		Item	   *item = queue_head;
+
+		unqueue(item);
+		item->stored = false;
+		item->state = DONE;
+		pthread_cond_signal(&item->done);
+	}
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -334,14 +381,26 @@ wait_backoff(unsigned int failures, unsigned int *seed)
 	return go_on;
 }
 
+static bool
+ping(OmDb *db)
+{
+	if (!om_db_ping(db, om_clock_ms() + PING_TIMEOUT_MS))
+		return false;
+	pthread_mutex_lock(&mutex);
+	answered_at = om_clock_ms();
+	pthread_mutex_unlock(&mutex);
+	return true;
+}
+
 /* Serve the queue with a connection until it breaks; false when stopping. */
 static bool
 serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
 {
+	int64_t		pinged_at = 0;
+
 	for (;;)
 	{
 		struct timespec until = om_clock_timespec(om_clock_ms() + PING_EVERY_MS);
-		int64_t		deadline;
 		bool		usable;
 		int			rc = 0;
 		int			n;
@@ -371,28 +430,31 @@ serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
 		}
 
 		pthread_mutex_lock(&mutex);
-		n = take_batch(items, &deadline);
+		n = take_batch(items);
 		pthread_mutex_unlock(&mutex);
 
 		if (n == 0)
 		{
 			if (rc == 0)
 				continue;		/* another thread was faster */
-			if (!om_db_ping(db, om_clock_ms() + PING_TIMEOUT_MS))
+			if (!ping(db))
 				return true;
-			pthread_mutex_lock(&mutex);
-			answered_at = om_clock_ms();
-			pthread_mutex_unlock(&mutex);
+			pinged_at = om_clock_ms();
 			continue;
 		}
 
 		for (i = 0; i < n; i++)
 			deliveries[i] = items[i]->delivery;
-		om_metrics_batch(n);
-		usable = om_db_ingest(db, deliveries, n, deadline);
+		usable = om_store(db, deliveries, n);
 		finish_batch(items, deliveries, n, usable);
 		if (!usable)
 			return true;
+		if (om_clock_ms() - pinged_at > BUSY_PING_EVERY_MS)
+		{
+			if (!ping(db))
+				return true;
+			pinged_at = om_clock_ms();
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
  * forward.h
- *		Verified deliveries on their way into the database, in batches.
+ *		Verified deliveries on their way into the database, in batches, or into the spool.
  */
 #ifndef OM_RELAY_FORWARD_H
 #define OM_RELAY_FORWARD_H
@@ -12,6 +12,7 @@
 typedef enum OmForwardResult
 {
 	OM_FORWARD_STORED,			/* committed */
+	OM_FORWARD_SPOOLED,			/* flushed to the spool, and perhaps committed as well */
 	OM_FORWARD_FAILED,			/* the database refused or lost it: perhaps stored, perhaps not */
 	OM_FORWARD_LATE,			/* no answer by the deadline: perhaps stored, perhaps not */
 	OM_FORWARD_BUSY,			/* too many wait, and the database does not get on */
@@ -26,11 +27,14 @@ typedef struct OmDelivery
 	const char *signature;		/* header texts */
 	const char *signed_at;
 	const char *key_id;
+	const char *reason;			/* NULL, or why it is kept without effect: "stale" */
 	int64_t		deadline;		/* monotonic milliseconds */
 } OmDelivery;
 
-/* Start the database threads.  A database that is down is no error. */
 /*
+ * Start the database threads.  A database that is down is no error.  The spool, if there is
+ * one, has been started.
+ *
  * shed is how many deliveries may wait while the database does not get on; more are answered at
  * once, so that no thread is missing for those that come.
  */
@@ -40,8 +44,8 @@ extern bool om_forward_start(const char *conninfo, int connections, int batch, i
 extern void om_forward_stop(void);
 
 /*
- * Store one delivery.  Returns when it is committed, when it failed, or at its
- * deadline, whichever is first.  The body is freed in any case, sooner or later;
+ * Store one delivery, with a spool there when the database does not take it soon enough.
+ * Returns when it is committed or spooled, when it failed, or at its deadline.  The body is freed in any case, sooner or later;
  * the texts are copied.
  */
 extern OmForwardResult om_forward(const OmDelivery *delivery);

@@ -27,6 +27,8 @@
 #include "forward.h"
 #include "http.h"
 #include "metrics.h"
+#include "seen.h"
+#include "skew.h"
 #include "verify.h"
 
 /* The provider waits 2 s for an answer; these count from the end of the headers. */
@@ -349,12 +351,41 @@ refuse(OmSignatureResult result)
 	return &answer_unauthorized;
 }
 
+/*
+ * It is refused, for anybody may have recorded it; but if a clock is wrong, it is real, and a STOP
+ * must not be lost.  So it is kept without effect, once.  Takes the body over.
+ */
+static void
+keep_stale(OmDelivery *delivery)
+{
+	static OmSeen kept = OM_SEEN_INIT;
+	const uint8_t *signature = (const uint8_t *) delivery->signature;
+
+	/* The signature stands for body and time */
+	if (om_seen_count(&kept, signature, strlen(delivery->signature)) > 0)
+	{
+		free(delivery->body);
+		return;
+	}
+	delivery->reason = "stale";
+	switch (om_forward(delivery))
+	{
+		case OM_FORWARD_STORED:
+		case OM_FORWARD_SPOOLED:
+			om_seen_set(&kept, signature, strlen(delivery->signature), 1);
+			break;
+		default:
+			break;				/* it may come again */
+	}
+}
+
 /* A whole body is there: verify it and store it.  Takes the body over. */
 static const Answer *
 accept_body(const Request *request, uint8_t *body, size_t len)
 {
 	char		key_id[65];
 	OmSignatureResult result;
+	OmForwardResult forwarded;
 	OmDelivery	delivery = {
 		.provider = "telnyx",
 		.body = body,
@@ -366,13 +397,18 @@ accept_body(const Request *request, uint8_t *body, size_t len)
 	};
 
 	result = om_verify_delivery(request->timestamp, request->signature, body, len, key_id);
-	if (result != OM_SIGNATURE_OK)
-	{
+	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
+		om_skew_provider(om_clock_unix_ms(), atoll(request->timestamp) * 1000);
+	if (om_verify_is_stale(result))
+		keep_stale(&delivery);
+	else if (result != OM_SIGNATURE_OK)
 		free(body);
+	if (result != OM_SIGNATURE_OK)
 		return refuse(result);
-	}
 	om_metrics_verified(result);
-	return om_forward(&delivery) == OM_FORWARD_STORED ? &answer_ok : &answer_unavailable;
+	forwarded = om_forward(&delivery);
+	return forwarded == OM_FORWARD_STORED || forwarded == OM_FORWARD_SPOOLED ?
+		&answer_ok : &answer_unavailable;
 }
 
 static const Answer *

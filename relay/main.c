@@ -1,7 +1,7 @@
 /*
  * main.c
  *		omnimsg-relay: takes webhooks from a provider, verifies their signature and
- *		gives them to the database.  It answers 200 when they are committed.
+ *		gives them to the database.  It answers 200 when they are committed, or in the spool.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,9 +16,12 @@
 #include "forward.h"
 #include "http.h"
 #include "log.h"
+#include "replay.h"
+#include "spool.h"
+#include "spool_report.h"
 #include "verify.h"
 
-#define VERSION			"1.0"
+#define VERSION			"1.1"
 
 #define EXIT_OK			0
 #define EXIT_RUNTIME	1
@@ -33,14 +36,23 @@ print_help(void)
 	printf("omnimsg-relay " VERSION "\n"
 		   "Takes a provider's webhooks, verifies them and stores them in PostgreSQL.\n"
 		   "\n"
-		   "Usage: omnimsg-relay [--help | --version]\n"
+		   "Usage: omnimsg-relay\n"
+		   "       omnimsg-relay --spool-status [FILE]\n"
+		   "       omnimsg-relay --spool-export [FILE]\n"
+		   "       omnimsg-relay --help | --version\n"
+		   "\n"
+		   "--spool-status says what waits in the spool, --spool-export writes it as JSON lines to\n"
+		   "standard output and deletes nothing; both also while a relay runs.  Without FILE it\n"
+		   "is the one that OMNIMSG_RELAY_SPOOL names.\n"
 		   "\n"
 		   "Environment:\n");
 	om_config_print_help(stdout);
 	printf("\n"
 		   "Paths: POST /webhooks/telnyx; GET /healthz, /readyz, /metrics\n"
 		   "Signals: SIGTERM and SIGINT finish and exit, a second one exits at once;\n"
-		   "SIGHUP reads the key file again.\n");
+		   "SIGHUP reads the key file again.\n"
+		   "Exit status: 0 after a signal; 1 when something it needs is not to be had; 2 when the\n"
+		   "environment or an argument is wrong.\n");
 }
 
 /*
@@ -167,8 +179,13 @@ run(void)
 	signal(SIGPIPE, SIG_IGN);
 
 	om_verify_log_keys("starting");
+	if (config.spool != NULL &&
+		!om_spool_start(config.spool, (int64_t) config.spool_max_mb * 1024 * 1024, error, sizeof(error)))
+		return fail(EXIT_RUNTIME, error);
 	if (!om_forward_start(config.database, config.db_connections, config.batch,
 						  config.max_connections / 2))
+		return fail(EXIT_RUNTIME, "cannot start a thread");
+	if (config.spool != NULL && !om_replay_start(config.database, config.batch))
 		return fail(EXIT_RUNTIME, "cannot start a thread");
 	if (!om_http_start(&config, error, sizeof(error)))
 		return fail(EXIT_RUNTIME, error);
@@ -182,10 +199,31 @@ run(void)
 	ended_by = wait_for_end(&config, &handled);
 	om_log_with(OM_LOG_INFO, "stopping", "signal", ended_by == SIGTERM ? "TERM" : "INT");
 	obey_second_signal(&ends);
+	om_replay_ask_to_stop();
 	om_http_drain();
 	om_forward_stop();
+	om_replay_stop();
+	om_spool_stop();
 	om_log(OM_LOG_INFO, "stopped");
 	return EXIT_OK;
+}
+
+static int
+report_spool(const char *command, const char *path)
+{
+	bool		good;
+
+	if (path == NULL)
+	{
+		fprintf(stderr, "omnimsg-relay: which spool?  Name the file, or set OMNIMSG_RELAY_SPOOL\n");
+		return EXIT_USAGE;
+	}
+	if (sodium_init() < 0)
+		return fail(EXIT_RUNTIME, "libsodium does not work here");
+	harden();
+	good = strcmp(command, "--spool-status") == 0 ? om_spool_print_status(path) :
+		om_spool_export(path);
+	return good ? EXIT_OK : EXIT_RUNTIME;
 }
 
 int
@@ -201,6 +239,9 @@ main(int argc, char **argv)
 		printf("omnimsg-relay " VERSION "\n");
 		return EXIT_OK;
 	}
+	if (argc >= 2 && argc <= 3 && (strcmp(argv[1], "--spool-status") == 0 ||
+								   strcmp(argv[1], "--spool-export") == 0))
+		return report_spool(argv[1], argc == 3 ? argv[2] : om_config_spool());
 	if (argc != 1)
 	{
 		fprintf(stderr, "omnimsg-relay: unknown argument; try --help\n");

@@ -6,9 +6,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "forward.h"
 #include "http.h"
 #include "metrics.h"
+#include "skew.h"
+#include "spool.h"
 
 #define COUNT(a)	((int) (sizeof(a) / sizeof((a)[0])))
 
@@ -139,6 +142,48 @@ add_gauge(Page *page, const char *name, const char *help, long value)
 	add(page, "omnimsg_relay_%s %ld\n", name, value);
 }
 
+static void
+add_counter(Page *page, const char *name, const char *help, uint64_t value)
+{
+	add_header(page, name, "counter", help);
+	add(page, "omnimsg_relay_%s %llu\n", name, (unsigned long long) value);
+}
+
+/* All are there without a spool, too, so that an alarm never looks at nothing */
+static void
+add_spool(Page *page)
+{
+	OmSpoolNumbers spool = om_spool_numbers();
+	int64_t		age = spool.oldest_at > 0 ? om_clock_unix_ms() - spool.oldest_at : 0;
+
+	add_gauge(page, "spool_enabled", "Whether there is a spool.", spool.enabled);
+	add_gauge(page, "spool_failed", "1 when the spool keeps nothing more until the relay is started again.",
+			  spool.failed);
+	add_gauge(page, "spool_deliveries", "Deliveries in the spool, answered 200 and not yet in the database.",
+			  (long) spool.deliveries);
+	add_gauge(page, "spool_bytes", "What they take up.", (long) spool.bytes);
+	add_gauge(page, "spool_max_bytes", "What they may take up.", (long) spool.max_bytes);
+	add_gauge(page, "spool_oldest_seconds", "Age of the oldest delivery in the spool.",
+			  (long) (age > 0 ? age / 1000 : 0));
+	add_counter(page, "spool_stored_total", "Deliveries put into the spool.", spool.stored);
+	add_counter(page, "spool_replayed_total", "Deliveries that the database has taken from the spool.",
+				spool.replayed);
+	add_counter(page, "spool_refused_total", "Deliveries that the spool could not keep.", spool.refused);
+}
+
+/* A peer whose clock nobody has seen yet has no line. */
+static void
+add_skew(Page *page)
+{
+	int64_t		offset;
+
+	add_header(page, "clock_skew_seconds", "gauge", "This host's clock minus the peer's.");
+	if (om_skew_provider_get(&offset))
+		add(page, "omnimsg_relay_clock_skew_seconds{peer=\"provider\"} %.3f\n", (double) offset / 1000.0);
+	if (om_skew_database_get(&offset))
+		add(page, "omnimsg_relay_clock_skew_seconds{peer=\"database\"} %.3f\n", (double) offset / 1000.0);
+}
+
 /* The lines of the buckets; returns the count over all of them. */
 static unsigned long long
 add_buckets(Page *page, const char *name, atomic_ullong *buckets, int n,
@@ -216,5 +261,7 @@ om_metrics_render(char *out, size_t out_size)
 			  om_metrics_in_flight());
 	add_gauge(&page, "http_connections", "HTTP connections that hold a thread.",
 			  om_http_connections());
+	add_spool(&page);
+	add_skew(&page);
 	return page.len;
 }

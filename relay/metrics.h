@@ -11,7 +11,7 @@
 #include "signature.h"
 
 /* A buffer of this size always suffices for om_metrics_render */
-#define OM_METRICS_SIZE		16384
+#define OM_METRICS_SIZE		24576
 
 typedef enum OmDbError
 {

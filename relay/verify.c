@@ -142,6 +142,12 @@ om_verify_log_keys(const char *msg)
 	om_log_end(&line);
 }
 
+bool
+om_verify_is_stale(OmSignatureResult result)
+{
+	return result == OM_SIGNATURE_TOO_OLD || result == OM_SIGNATURE_TOO_NEW;
+}
+
 OmSignatureResult
 om_verify_delivery(const char *timestamp, const char *signature,
 				   const uint8_t *body, size_t body_len, char *key_id)
@@ -160,7 +166,7 @@ om_verify_delivery(const char *timestamp, const char *signature,
 								 body, body_len, scratch, scratch_len,
 								 (int64_t) time(NULL), OM_SIGNATURE_TOLERANCE, &index);
 	free(scratch);
-	if (result == OM_SIGNATURE_OK)
+	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
 		memcpy(key_id, set.keys[index].fingerprint, sizeof(set.keys[index].fingerprint));
 	return result;
 }

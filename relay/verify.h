@@ -25,10 +25,14 @@ extern void om_verify_log_keys(const char *msg);
 
 /*
  * Verify one delivery with the keys of this moment and the clock of this host.
- * key_id (65 bytes) is set to the fingerprint of the key when the result is OK.
+ * key_id (65 bytes) is set to the fingerprint of the key when the signature is right, so
+ * also when the result is stale.
  */
 extern OmSignatureResult om_verify_delivery(const char *timestamp, const char *signature,
 											const uint8_t *body, size_t body_len,
 											char *key_id);
+
+/* Rightly signed, but too long ago or too far ahead */
+extern bool om_verify_is_stale(OmSignatureResult result);
 
 #endif							/* OM_RELAY_VERIFY_H */

@@ -28,7 +28,8 @@ sub deliver
 sub stored
 {
 	return $node->psql(<<'SQL');
-SELECT (SELECT count(*) FROM omnimsg.events WHERE event_type = 'message.received' OR event_type IS NULL)
+SELECT (SELECT count(*) FROM omnimsg.events WHERE (event_type = 'message.received' OR event_type IS NULL)
+		AND reason IS DISTINCT FROM 'stale')
 	 + (SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound')
 	 + (SELECT count(*) FROM omnimsg.opt_out_requests)
 	 + (SELECT count(*) FROM omnimsg.audit_logs WHERE action = 'MESSAGE_RECEIVED')

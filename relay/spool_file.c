@@ -1,0 +1,667 @@
+/*
+ * spool_file.c
+ *		SQLite, with a write-ahead log and synchronous=FULL.
+ *
+ * Why a write-ahead log: a commit is one fdatasync of an append, and it is durable.  With a
+ * rollback journal it would be three or four, and with journal_mode=DELETE and FULL not even
+ * durable, for the removal of the journal is what commits, and nobody flushes it.  Readers
+ * (--spool-status) and the writer do not wait for each other either.
+ *
+ * A flush that failed is not tried again: the kernel may have dropped the pages and call
+ * them clean, and a second fsync would say yes to what is lost.  The file then takes
+ * nothing new until the process starts anew and reads what is really there.  Rows may still be
+ * deleted, without any flush and without touching anything but the log: if that is lost they are
+ * replayed once more, and ingest knows them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "spool_file.h"
+
+#define APPLICATION_ID		0x6f6d7370	/* "omsp" */
+#define SCHEMA_VERSION		1
+
+/* Left free on the file system, so that rows can always be deleted */
+#define RESERVED_BYTES		(1024 * 1024)
+
+/* The log is moved into the file beyond this many pages */
+#define CHECKPOINT_PAGES	1000
+#define JOURNAL_SIZE_LIMIT	"8388608"
+
+/* Rows tried before that come along with one take */
+#define TRIED_AT_ONCE		8
+
+/* A row is never put off for longer: a clock that was set back must not hide it */
+#define LONGEST_BACKOFF_MS	120000
+
+struct OmSpoolFile
+{
+	sqlite3    *db;
+	sqlite3_stmt *insert;
+	sqlite3_stmt *take_new;
+	sqlite3_stmt *take_tried;
+	sqlite3_stmt *remove;
+	sqlite3_stmt *change;
+	sqlite3_stmt *oldest;
+	sqlite3_stmt *page_count;
+	sqlite3_stmt *free_count;
+	int			lock_fd;
+	char	   *directory;
+	int			page_size;
+	int			log_pages;
+	bool		broken;
+	OmSpoolUsage usage;
+	char		error[160];
+};
+
+static const char schema[] =
+"CREATE TABLE deliveries ("
+" id INTEGER PRIMARY KEY,"
+" kind TEXT NOT NULL CHECK (kind IN ('ingest', 'stale', 'crashed')),"
+" provider TEXT NOT NULL,"
+" signature TEXT NOT NULL,"
+" signed_at TEXT NOT NULL,"
+" key_id TEXT NOT NULL,"
+" received_at INTEGER NOT NULL,"
+" attempts INTEGER NOT NULL,"
+" crashes INTEGER NOT NULL,"
+" next_at INTEGER NOT NULL,"
+" sqlstate TEXT NOT NULL,"
+" body BLOB NOT NULL) STRICT;"
+"CREATE INDEX deliveries_tried ON deliveries (next_at) WHERE attempts > 0;";
+
+#define COLUMNS "id, kind, provider, signature, signed_at, key_id, received_at, attempts," \
+	" crashes, next_at, sqlstate, body"
+
+static bool
+is_broken(int code)
+{
+	int			primary = code & 0xff;
+
+	return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC ||
+		primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+}
+
+/* What an error of SQLite means for the caller; undoes the transaction. */
+static OmSpoolResult
+give_up(OmSpoolFile *file, int code)
+{
+	snprintf(file->error, sizeof(file->error), "%d: %s", code, sqlite3_errmsg(file->db));
+	if (!sqlite3_get_autocommit(file->db))
+		sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+	if (is_broken(code))
+	{
+		file->broken = true;
+		sqlite3_exec(file->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+		sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		return OM_SPOOL_BROKEN;
+	}
+	return (code & 0xff) == SQLITE_FULL ? OM_SPOOL_FULL : OM_SPOOL_TROUBLE;
+}
+
+static int
+exec(OmSpoolFile *file, const char *sql)
+{
+	int			code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? code : sqlite3_extended_errcode(file->db);
+}
+
+/* One step of a statement without rows */
+static int
+step(OmSpoolFile *file, sqlite3_stmt *statement)
+{
+	int			code = sqlite3_step(statement);
+
+	if (code != SQLITE_DONE && code != SQLITE_ROW)
+		code = sqlite3_extended_errcode(file->db);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+/* The first column of the first row, or missing */
+static int64_t
+number_of(sqlite3_stmt *statement, int64_t missing)
+{
+	int64_t		number = missing;
+
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return number;
+}
+
+static void
+measure(OmSpoolFile *file)
+{
+	int64_t		pages = number_of(file->page_count, -1);
+	int64_t		unused = number_of(file->free_count, 0);
+
+	if (pages >= 0)
+		file->usage.bytes = (pages - unused) * file->page_size;
+	file->usage.oldest_at = number_of(file->oldest, 0);
+}
+
+static int
+on_log_grown(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	OmSpoolFile *file = arg;
+
+	file->log_pages = pages;
+	return SQLITE_OK;
+}
+
+/* ---- opening ---- */
+
+static bool
+say_errno(char *error, size_t error_size, const char *what, const char *path)
+{
+	snprintf(error, error_size, "%s \"%s\": %s", what, path, strerror(errno));
+	return false;
+}
+
+/* People's messages are in it: nobody else may look into the directory or change the file. */
+static bool
+check_directory(const char *directory, char *error, size_t error_size)
+{
+	struct stat st;
+
+	if (stat(directory, &st) != 0)
+		return say_errno(error, error_size, "cannot look at the directory of the spool", directory);
+	if (!S_ISDIR(st.st_mode))
+	{
+		errno = ENOTDIR;
+		return say_errno(error, error_size, "cannot use for the spool", directory);
+	}
+	if (st.st_uid != geteuid())
+	{
+		snprintf(error, error_size, "the directory of the spool, \"%s\", belongs to somebody else",
+				 directory);
+		return false;
+	}
+	if ((st.st_mode & 077) != 0)
+	{
+		snprintf(error, error_size, "the directory of the spool, \"%s\", is open to others "
+				 "(mode %04o): chmod 0700", directory, (unsigned int) st.st_mode & 07777);
+		return false;
+	}
+	return true;
+}
+
+static int
+open_private(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+/*
+ * SQLite would let several processes in.  Two relays would replay the same rows,
+ * and each would count what it does not know of.
+ */
+static bool
+lock_file(OmSpoolFile *file, const char *path, char *error, size_t error_size)
+{
+	char	   *name = malloc(strlen(path) + sizeof(".lock"));
+
+	if (name == NULL)
+	{
+		snprintf(error, error_size, "out of memory");
+		return false;
+	}
+	strcpy(name, path);
+	strcat(name, ".lock");
+	file->lock_fd = open_private(name);
+	if (file->lock_fd < 0)
+		say_errno(error, error_size, "cannot open", name);
+	else if (flock(file->lock_fd, LOCK_EX | LOCK_NB) != 0)
+	{
+		if (errno == EWOULDBLOCK)
+			snprintf(error, error_size, "another relay uses the spool \"%s\"; each needs a file of "
+					 "its own", path);
+		else
+			say_errno(error, error_size, "cannot lock", name);
+		close(file->lock_fd);
+		file->lock_fd = -1;
+	}
+	free(name);
+	return file->lock_fd >= 0;
+}
+
+/* Made here, so that its mode is ours; SQLite's other files take it from this one. */
+static bool
+make_file(const char *path, char *error, size_t error_size)
+{
+	struct stat st;
+	bool		good = false;
+	int			fd = open_private(path);
+
+	if (fd < 0)
+		return say_errno(error, error_size, "cannot open the spool", path);
+	if (fstat(fd, &st) != 0)
+		say_errno(error, error_size, "cannot look at the spool", path);
+	else if (!S_ISREG(st.st_mode))
+		snprintf(error, error_size, "the spool \"%s\" is no file", path);
+	else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		snprintf(error, error_size, "the spool \"%s\" is open to others or belongs to somebody else: "
+				 "chmod 0600, chown", path);
+	else
+		good = true;
+	close(fd);
+	return good;
+}
+
+/* The name of a new file is durable only when its directory was flushed. */
+static bool
+flush_directory(const char *directory, char *error, size_t error_size)
+{
+	int			fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool		good = fd >= 0 && fsync(fd) == 0;
+
+	if (!good)
+		say_errno(error, error_size, "cannot flush the directory", directory);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static bool
+prepare(OmSpoolFile *file, sqlite3_stmt **statement, const char *sql)
+{
+	return sqlite3_prepare_v3(file->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) ==
+		SQLITE_OK;
+}
+
+static int64_t
+pragma_number(OmSpoolFile *file, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t		number = -1;
+
+	if (prepare(file, &statement, sql))
+		number = number_of(statement, -1);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+static bool
+make_schema(OmSpoolFile *file, char *error, size_t error_size)
+{
+	char		sql[sizeof(schema) + 128];
+	int64_t		version = pragma_number(file, "PRAGMA user_version");
+	int64_t		application = pragma_number(file, "PRAGMA application_id");
+
+	if (application == APPLICATION_ID && version == SCHEMA_VERSION)
+		return true;
+	if (application == APPLICATION_ID && version > SCHEMA_VERSION)
+	{
+		snprintf(error, error_size, "the spool was made by a newer omnimsg-relay");
+		return false;
+	}
+	if (application != 0 || version != 0 || pragma_number(file, "SELECT count(*) FROM sqlite_schema") != 0)
+	{
+		snprintf(error, error_size, "the file is no spool of omnimsg-relay, or is damaged (%s)",
+				 sqlite3_errmsg(file->db));
+		return false;
+	}
+	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			 schema, APPLICATION_ID, SCHEMA_VERSION);
+	if (exec(file, sql) == SQLITE_OK)
+		return true;
+	snprintf(error, error_size, "cannot make the spool: %s", sqlite3_errmsg(file->db));
+	return false;
+}
+
+static bool
+open_database(OmSpoolFile *file, const char *path, char *error, size_t error_size)
+{
+	sqlite3_stmt *count = NULL;
+	bool		good;
+
+	if (sqlite3_open_v2(path, &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL) != SQLITE_OK)
+	{
+		snprintf(error, error_size, "cannot open the spool \"%s\": %s", path,
+				 file->db != NULL ? sqlite3_errmsg(file->db) : "out of memory");
+		return false;
+	}
+	sqlite3_extended_result_codes(file->db, 1);
+	sqlite3_busy_timeout(file->db, OM_SPOOL_BUSY_MS);
+	if (exec(file, "PRAGMA journal_mode = WAL") != SQLITE_OK ||
+		exec(file, "PRAGMA synchronous = FULL") != SQLITE_OK ||
+		exec(file, "PRAGMA wal_autocheckpoint = 0") != SQLITE_OK ||
+		exec(file, "PRAGMA journal_size_limit = " JOURNAL_SIZE_LIMIT) != SQLITE_OK ||
+		exec(file, "PRAGMA temp_store = MEMORY") != SQLITE_OK)
+	{
+		snprintf(error, error_size, "cannot use the spool \"%s\": %s", path, sqlite3_errmsg(file->db));
+		return false;
+	}
+	if (!make_schema(file, error, error_size))
+		return false;
+	sqlite3_wal_hook(file->db, on_log_grown, file);
+
+	file->page_size = (int) pragma_number(file, "PRAGMA page_size");
+	good = prepare(file, &file->insert, "INSERT INTO deliveries (kind, provider, signature, signed_at,"
+				   " key_id, received_at, attempts, crashes, next_at, sqlstate, body)"
+				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") &&
+		prepare(file, &file->take_new, "SELECT " COLUMNS " FROM deliveries WHERE attempts = 0"
+				" ORDER BY id LIMIT ?1") &&
+		prepare(file, &file->take_tried, "SELECT " COLUMNS " FROM deliveries WHERE attempts > 0"
+				" AND (next_at <= ?2 OR next_at > ?3) ORDER BY next_at LIMIT ?1") &&
+		prepare(file, &file->remove, "DELETE FROM deliveries WHERE id = ?1") &&
+		prepare(file, &file->change, "UPDATE deliveries SET attempts = ?2, crashes = ?3, next_at = ?4,"
+				" sqlstate = ?5 WHERE id = ?1") &&
+		prepare(file, &file->oldest, "SELECT received_at FROM deliveries ORDER BY id LIMIT 1") &&
+		prepare(file, &file->page_count, "PRAGMA page_count") &&
+		prepare(file, &file->free_count, "PRAGMA freelist_count") &&
+		prepare(file, &count, "SELECT count(*) FROM deliveries");
+	if (good)
+	{
+		file->usage.rows = number_of(count, -1);
+		measure(file);
+		good = file->usage.rows >= 0 && file->page_size > 0;
+	}
+	sqlite3_finalize(count);
+	if (!good)
+		snprintf(error, error_size, "cannot read the spool \"%s\": %s", path, sqlite3_errmsg(file->db));
+	return good;
+}
+
+OmSpoolFile *
+om_spool_file_open(const char *path, char *error, size_t error_size)
+{
+	OmSpoolFile *file = calloc(1, sizeof(OmSpoolFile));
+	const char *slash = strrchr(path, '/');
+
+	if (file != NULL)
+	{
+		file->lock_fd = -1;
+		file->directory = slash == NULL ? strdup(".") : slash == path ? strdup("/") :
+			strndup(path, (size_t) (slash - path));
+	}
+	if (file == NULL || file->directory == NULL)
+	{
+		free(file);
+		snprintf(error, error_size, "out of memory");
+		return NULL;
+	}
+	if (check_directory(file->directory, error, error_size) &&
+		lock_file(file, path, error, error_size) &&
+		make_file(path, error, error_size) &&
+		open_database(file, path, error, error_size) &&
+		flush_directory(file->directory, error, error_size))
+		return file;
+	om_spool_file_close(file);
+	return NULL;
+}
+
+void
+om_spool_file_close(OmSpoolFile *file)
+{
+	sqlite3_finalize(file->insert);
+	sqlite3_finalize(file->take_new);
+	sqlite3_finalize(file->take_tried);
+	sqlite3_finalize(file->remove);
+	sqlite3_finalize(file->change);
+	sqlite3_finalize(file->oldest);
+	sqlite3_finalize(file->page_count);
+	sqlite3_finalize(file->free_count);
+	sqlite3_close(file->db);
+	if (file->lock_fd >= 0)
+		close(file->lock_fd);
+	free(file->directory);
+	free(file);
+}
+
+/* ---- rows ---- */
+
+static bool
+has_space(const OmSpoolFile *file, const OmSpoolRow *rows, int n)
+{
+	struct statvfs vfs;
+	uint64_t	needed = RESERVED_BYTES;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		needed += rows[i].body_len;
+	return statvfs(file->directory, &vfs) != 0 ||
+		(uint64_t) vfs.f_bavail * vfs.f_frsize >= needed;
+}
+
+static int
+bind_text(sqlite3_stmt *statement, int position, const char *text)
+{
+	return sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
+}
+
+static int
+insert(OmSpoolFile *file, const OmSpoolRow *row)
+{
+	sqlite3_stmt *s = file->insert;
+
+	if (bind_text(s, 1, row->kind) != SQLITE_OK || bind_text(s, 2, row->provider) != SQLITE_OK ||
+		bind_text(s, 3, row->signature) != SQLITE_OK || bind_text(s, 4, row->signed_at) != SQLITE_OK ||
+		bind_text(s, 5, row->key_id) != SQLITE_OK || bind_text(s, 10, row->sqlstate) != SQLITE_OK ||
+		sqlite3_bind_int64(s, 6, row->received_at) != SQLITE_OK ||
+		sqlite3_bind_int(s, 7, row->attempts) != SQLITE_OK ||
+		sqlite3_bind_int(s, 8, row->crashes) != SQLITE_OK ||
+		sqlite3_bind_int64(s, 9, row->next_at) != SQLITE_OK ||
+		sqlite3_bind_blob64(s, 11, row->body_len > 0 ? (const void *) row->body : "", row->body_len,
+							SQLITE_STATIC) != SQLITE_OK)
+		return SQLITE_NOMEM;
+	return step(file, s);
+}
+
+OmSpoolResult
+om_spool_file_put(OmSpoolFile *file, const OmSpoolRow *rows, int n)
+{
+	int			code;
+	int			i;
+
+	if (file->broken)
+		return OM_SPOOL_BROKEN;
+	if (!has_space(file, rows, n))
+	{
+		snprintf(file->error, sizeof(file->error), "the file system is full");
+		return OM_SPOOL_FULL;
+	}
+	code = exec(file, "BEGIN IMMEDIATE");
+	for (i = 0; i < n && code == SQLITE_OK; i++)
+		code = insert(file, &rows[i]);
+	if (code == SQLITE_OK)
+		code = exec(file, "COMMIT");
+	if (code != SQLITE_OK)
+		return give_up(file, code);
+	file->usage.rows += n;
+	measure(file);
+	return OM_SPOOL_OK;
+}
+
+/* Copy a column of text into the store and step behind it. */
+static const char *
+keep_text(char **store, sqlite3_stmt *statement, int column)
+{
+	const unsigned char *text = sqlite3_column_text(statement, column);
+	size_t		len = (size_t) sqlite3_column_bytes(statement, column);
+	char	   *kept = *store;
+
+	if (text != NULL)
+		memcpy(kept, text, len);
+	kept[text != NULL ? len : 0] = '\0';
+	*store += len + 1;
+	return kept;
+}
+
+/* The row that the statement is at, in memory of its own */
+static bool
+read_row(sqlite3_stmt *s, OmSpoolRow *row)
+{
+	static const int texts[] = {1, 2, 3, 4, 5, 10};
+	size_t		body_len = (size_t) sqlite3_column_bytes(s, 11);
+	size_t		size = body_len + sizeof(texts) / sizeof(texts[0]);
+	const void *body = sqlite3_column_blob(s, 11);
+	char	   *store;
+	size_t		i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		size += (size_t) sqlite3_column_bytes(s, texts[i]);
+	memset(row, 0, sizeof(*row));
+	row->store = store = malloc(size);
+	if (store == NULL || (body == NULL && body_len > 0))
+	{
+		free(store);
+		return false;
+	}
+	row->id = sqlite3_column_int64(s, 0);
+	row->kind = keep_text(&store, s, 1);
+	row->provider = keep_text(&store, s, 2);
+	row->signature = keep_text(&store, s, 3);
+	row->signed_at = keep_text(&store, s, 4);
+	row->key_id = keep_text(&store, s, 5);
+	snprintf(row->sqlstate, sizeof(row->sqlstate), "%s", keep_text(&store, s, 10));
+	row->received_at = sqlite3_column_int64(s, 6);
+	row->attempts = sqlite3_column_int(s, 7);
+	row->crashes = sqlite3_column_int(s, 8);
+	row->next_at = sqlite3_column_int64(s, 9);
+	row->body = (const uint8_t *) store;
+	row->body_len = body_len;
+	if (body_len > 0)
+		memcpy(store, body, body_len);
+	return true;
+}
+
+void
+om_spool_row_free(OmSpoolRow *row)
+{
+	free(row->store);
+	row->store = NULL;
+}
+
+/* Up to limit rows of a statement, behind the n that are there.  Returns how many in all, or minus an OmSpoolResult. */
+static int
+read_rows(OmSpoolFile *file, sqlite3_stmt *statement, OmSpoolRow *rows, int n, int limit,
+		  size_t *bytes, size_t max_bytes)
+{
+	int			code = SQLITE_ROW;
+
+	sqlite3_bind_int(statement, 1, limit);
+	while (n < limit && (n == 0 || *bytes < max_bytes) && code == SQLITE_ROW)
+	{
+		code = sqlite3_step(statement);
+		if (code != SQLITE_ROW)
+			break;
+		if (!read_row(statement, &rows[n]))
+		{
+			code = SQLITE_NOMEM;
+			break;
+		}
+		*bytes += rows[n++].body_len;
+	}
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+	{
+		code = code == SQLITE_NOMEM ? code : sqlite3_extended_errcode(file->db);
+		sqlite3_reset(statement);
+		while (n > 0)
+			om_spool_row_free(&rows[--n]);
+		return -(int) give_up(file, code);
+	}
+	sqlite3_reset(statement);
+	return n;
+}
+
+int
+om_spool_file_take(OmSpoolFile *file, OmSpoolRow *rows, int n, size_t max_bytes, int64_t now)
+{
+	size_t		bytes = 0;
+	int			tried = n / 4 < TRIED_AT_ONCE ? n / 4 : TRIED_AT_ONCE;
+	int			taken = read_rows(file, file->take_new, rows, 0, n - tried, &bytes, max_bytes);
+
+	if (taken < 0)
+		return taken;
+	sqlite3_bind_int64(file->take_tried, 2, now);
+	sqlite3_bind_int64(file->take_tried, 3, now + LONGEST_BACKOFF_MS);
+	if (tried == 0 && taken == 0)
+		tried = 1;
+	bytes = 0;
+	return read_rows(file, file->take_tried, rows, taken, taken + tried, &bytes, max_bytes);
+}
+
+static int
+write_down(OmSpoolFile *file, const OmSpoolRow *row)
+{
+	sqlite3_stmt *s = row->done ? file->remove : file->change;
+
+	if (!row->done && !row->changed)
+		return SQLITE_OK;
+	sqlite3_bind_int64(s, 1, row->id);
+	if (!row->done &&
+		(sqlite3_bind_int(s, 2, row->attempts) != SQLITE_OK ||
+		 sqlite3_bind_int(s, 3, row->crashes) != SQLITE_OK ||
+		 sqlite3_bind_int64(s, 4, row->next_at) != SQLITE_OK ||
+		 bind_text(s, 5, row->sqlstate) != SQLITE_OK))
+		return SQLITE_NOMEM;
+	return step(file, s);
+}
+
+OmSpoolResult
+om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n)
+{
+	int			done = 0;
+	int			code = exec(file, "BEGIN IMMEDIATE");
+	int			i;
+
+	for (i = 0; i < n && code == SQLITE_OK; i++)
+	{
+		code = write_down(file, &rows[i]);
+		done += rows[i].done ? 1 : 0;
+	}
+	if (code == SQLITE_OK)
+		code = exec(file, "COMMIT");
+	if (code != SQLITE_OK)
+	{
+		OmSpoolResult result = give_up(file, code);
+
+		/* What the log takes up on a full disk can be given back */
+		if (result == OM_SPOOL_FULL &&
+			sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK &&
+			is_broken(sqlite3_extended_errcode(file->db)))
+			result = give_up(file, sqlite3_extended_errcode(file->db));
+		return result;
+	}
+	file->usage.rows -= done;
+	measure(file);
+	return OM_SPOOL_OK;
+}
+
+OmSpoolResult
+om_spool_file_checkpoint(OmSpoolFile *file)
+{
+	int			code;
+
+	if (file->broken || file->log_pages < CHECKPOINT_PAGES)
+		return OM_SPOOL_OK;
+	code = sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	/* A reader in the way is no trouble, nor is a full disk: the log waits */
+	if (code == SQLITE_OK || !is_broken(sqlite3_extended_errcode(file->db)))
+		return OM_SPOOL_OK;
+	return give_up(file, sqlite3_extended_errcode(file->db));
+}
+
+OmSpoolUsage
+om_spool_file_usage(const OmSpoolFile *file)
+{
+	return file->usage;
+}
+
+const char *
+om_spool_file_error(const OmSpoolFile *file)
+{
+	return file->error;
+}
