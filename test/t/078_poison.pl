@@ -156,4 +156,40 @@ ok($asleep, 'a dry run that would queue a reply does not wake the worker');
 is($node->psql("SELECT count(*) FROM omnimsg_replay_dead_letters('stale') WHERE reply = 'queued'") > 0, 1, 'the replay does queue it');
 ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'outbound' AND status NOT IN ('sent', 'delivered')", 0, 20), 'and the worker sends it');
 
+# ---- a body that crashes the server ----
+
+# A trigger takes the place of a fault in a library: it has the backend die as one would.
+$node->psql(<<'SQL');
+CREATE FUNCTION test.crash() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'kill -SEGV ' || pg_backend_pid());
+	PERFORM pg_sleep(10);
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER crash BEFORE INSERT ON omnimsg.messages FOR EACH ROW WHEN (NEW.message_body = 'crash') EXECUTE FUNCTION test.crash();
+SQL
+my $log = $node->dir . '/log/postgres.log';
+sub crashes
+{
+	open my $file, '<', $log or die "$log: $!";
+	return scalar(grep { /was terminated by signal 11/ } readline $file);
+}
+my @around = map { sprintf '+15556000%03d', $_ } 1 .. 10;
+for my $n (0 .. 9)
+{
+	$node->send(from => '+15556000999', to => $did, text => 'crash', message_id => 'crash') if $n == 5;
+	$node->send(from => $around[$n], to => $did, text => 'STOP', message_id => "around-$n", attempts => 40);
+}
+ok($node->poll("SELECT count(*) FROM omnimsg.dead_letters WHERE reason = 'crashed'", 1, 40), 'a body that crashes the server becomes a dead letter');
+cmp_ok(crashes(), '<=', 2, 'after two crashes at most');
+ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound' AND from_number LIKE '+15556000%'", 10, 20), 'its neighbours are applied');
+is($node->psql("SELECT attempts, convert_from(raw, 'UTF8') ~ '\"crash\"', sqlstate FROM omnimsg.events WHERE outcome = 'dead' AND reason = 'crashed'"), '2|t|',
+	'its bytes are kept, and how often it was tried');
+$node->psql('DROP TRIGGER crash ON omnimsg.messages');
+is($node->psql("SELECT outcome FROM omnimsg_replay_dead_letters('crashed')"), 'applied', 'without the cause it is replayed');
+is($node->psql("SELECT outcome FROM omnimsg_replay_dead_letters('crashed')"), '', 'and then there is nothing to replay');
+is($node->psql("SELECT count(*) FROM omnimsg.messages WHERE message_body = 'crash'"), 1, 'it has one message');
+is($node->psql('SELECT count(*) FROM omnimsg.conservation WHERE NOT is_conserved'), 0, 'and all is conserved, crashes or not');
+
 done_testing;
