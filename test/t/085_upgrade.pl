@@ -96,6 +96,9 @@ my $early = $node->send(%early, attempts => 1)->{http};
 like($early, qr/^(200|503)$/, "a webhook that comes meanwhile is answered $early");
 is($node->psql("SELECT $rows"), $before, 'and nothing of it is half there');
 
+my $dump = $node->dir . '/dump';
+is(join('', $node->program('pg_dump', '--extension=omnimsg', '--file', $dump)), '0', 'a dump of version 1.0 is made without a word');
+
 # ---- the update, taken back and for real ----
 
 my $session = $node->session;
@@ -210,6 +213,16 @@ $node->psql("CREATE EXTENSION omnimsg; $months", dbname => 'fresh');
 is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -d fresh -f), "$top/deploy/roles.sql")), '0', 'a fresh installation');
 cmp_ok(scalar(split / +SELECT/, $months), '>=', 8, 'with the same months');
 is(difference('omnimsg', 'fresh'), '', 'has the catalog of the updated one, month by month');
+
+# A dump of version 1.0 has its months as they were, so it wants its version made first.
+$node->psql('CREATE DATABASE restored TEMPLATE template0', dbname => 'postgres');
+$node->psql("CREATE EXTENSION omnimsg VERSION '1.0'", dbname => 'restored');
+is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -d restored -f), $dump)), '0', 'a dump of version 1.0 restores into version 1.0');
+is($node->psql("SELECT $rows", dbname => 'restored'), $before, 'with every row');
+$node->psql("ALTER EXTENSION omnimsg UPDATE; $months", dbname => 'restored');
+is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -d restored -f), "$top/deploy/roles.sql")), '0', 'and is updated there');
+is(difference('restored', 'fresh'), '', 'to the same catalog');
+is($node->psql('SELECT is_conserved, received FROM omnimsg.conservation', dbname => 'restored'), 't|52', 'what it received is conserved');
 
 # Would that have told of an index that the default partition got and the months that were there did not?
 $node->psql('CREATE INDEX messages_default_later ON omnimsg.messages_default (status)', dbname => $_) for qw(omnimsg fresh);
