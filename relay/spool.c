@@ -398,6 +398,7 @@ om_spool_take(OmSpoolRow *rows, int n, size_t max_bytes)
 
 	pthread_mutex_lock(&file_mutex);
 	taken = om_spool_file_take(file, rows, n, max_bytes, om_clock_unix_ms());
+	note_usage();
 	if (taken < 0)
 		report((OmSpoolResult) -taken, "reading deliveries");
 	pthread_mutex_unlock(&file_mutex);
@@ -408,21 +409,22 @@ bool
 om_spool_settle(const OmSpoolRow *rows, int n)
 {
 	OmSpoolResult result;
+	bool		known;
 	int			i;
 
 	pthread_mutex_lock(&file_mutex);
-	result = om_spool_file_settle(file, rows, n);
+	result = om_spool_file_settle(file, rows, n, &known);
 	if (result != OM_SPOOL_OK)
 		report(result, "deleting what the database has");
 	note_usage();
 	pthread_mutex_unlock(&file_mutex);
-	for (i = 0; i < n && result == OM_SPOOL_OK; i++)
+	for (i = 0; i < n && known; i++)
 	{
 		if (rows[i].done)
 			atomic_fetch_add(&replayed, 1);
 	}
 	tidy();
-	return result == OM_SPOOL_OK;
+	return known;
 }
 
 OmSpoolNumbers

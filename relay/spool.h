@@ -42,6 +42,7 @@ extern bool om_spool_put(const OmDbDelivery *delivery, int crashes, int64_t dead
 /* For the replay: wait until something may be due, at most ms; see the functions of the file. */
 extern void om_spool_wait(int ms);
 extern int	om_spool_take(OmSpoolRow *rows, int n, size_t max_bytes);
+/* False: the rows will be given out again, though some are done. */
 extern bool om_spool_settle(const OmSpoolRow *rows, int n);
 
 extern OmSpoolNumbers om_spool_numbers(void);

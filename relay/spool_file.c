@@ -29,7 +29,10 @@
 #define APPLICATION_ID		0x6f6d7370	/* "omsp" */
 #define SCHEMA_VERSION		1
 
-/* Left free on the file system, so that rows can always be deleted */
+/*
+ * Left free on the file system, beside what the log needs to be moved into the file, so that
+ * rows can always be deleted
+ */
 #define RESERVED_BYTES		(1024 * 1024)
 
 /* The log is moved into the file beyond this many pages */
@@ -60,6 +63,11 @@ struct OmSpoolFile
 	bool		broken;
 	OmSpoolUsage usage;
 	char		error[160];
+
+	/* Rows that are done and could not be deleted, for the disk was full or the like */
+	int64_t    *undeleted;
+	int			num_undeleted;
+	int64_t		passed;			/* the highest of them; new rows are read beyond it */
 };
 
 static const char schema[] =
@@ -352,7 +360,7 @@ open_database(OmSpoolFile *file, const char *path, char *error, size_t error_siz
 				   " key_id, received_at, attempts, crashes, next_at, sqlstate, body)"
 				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") &&
 		prepare(file, &file->take_new, "SELECT " COLUMNS " FROM deliveries WHERE attempts = 0"
-				" ORDER BY id LIMIT ?1") &&
+				" AND id > ?2 ORDER BY id LIMIT ?1") &&
 		prepare(file, &file->take_tried, "SELECT " COLUMNS " FROM deliveries WHERE attempts > 0"
 				" AND (next_at <= ?2 OR next_at > ?3) ORDER BY next_at LIMIT ?1") &&
 		prepare(file, &file->remove, "DELETE FROM deliveries WHERE id = ?1") &&
@@ -416,21 +424,23 @@ om_spool_file_close(OmSpoolFile *file)
 	sqlite3_close(file->db);
 	if (file->lock_fd >= 0)
 		close(file->lock_fd);
+	free(file->undeleted);
 	free(file->directory);
 	free(file);
 }
 
 /* ---- rows ---- */
 
+/* New rows go into the log first, and from there into the file: both must be possible. */
 static bool
 has_space(const OmSpoolFile *file, const OmSpoolRow *rows, int n)
 {
 	struct statvfs vfs;
-	uint64_t	needed = RESERVED_BYTES;
+	uint64_t	needed = RESERVED_BYTES + (uint64_t) file->log_pages * (uint64_t) file->page_size;
 	int			i;
 
 	for (i = 0; i < n; i++)
-		needed += rows[i].body_len;
+		needed += 2 * (rows[i].body_len + (uint64_t) file->page_size);
 	return statvfs(file->directory, &vfs) != 0 ||
 		(uint64_t) vfs.f_bavail * vfs.f_frsize >= needed;
 }
@@ -544,6 +554,65 @@ om_spool_row_free(OmSpoolRow *row)
 	row->store = NULL;
 }
 
+static bool
+is_undeleted(const OmSpoolFile *file, int64_t id)
+{
+	int			i;
+
+	for (i = 0; i < file->num_undeleted; i++)
+	{
+		if (file->undeleted[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* Remember what is done; false when there is no memory. */
+static bool
+pass_over(OmSpoolFile *file, const OmSpoolRow *rows, int n)
+{
+	int64_t    *grown = realloc(file->undeleted, sizeof(int64_t) * (size_t) (file->num_undeleted + n));
+	int			i;
+
+	if (grown == NULL)
+		return false;
+	file->undeleted = grown;
+	for (i = 0; i < n; i++)
+	{
+		if (!rows[i].done)
+			continue;
+		grown[file->num_undeleted++] = rows[i].id;
+		if (rows[i].attempts == 0 && rows[i].id > file->passed)
+			file->passed = rows[i].id;
+	}
+	return true;
+}
+
+/* Delete them now, if that is possible by now. */
+static void
+delete_undeleted(OmSpoolFile *file)
+{
+	int			code = file->num_undeleted > 0 ? exec(file, "BEGIN IMMEDIATE") : SQLITE_ABORT;
+	int			i;
+
+	for (i = 0; i < file->num_undeleted && code == SQLITE_OK; i++)
+	{
+		sqlite3_bind_int64(file->remove, 1, file->undeleted[i]);
+		code = step(file, file->remove);
+	}
+	if (code == SQLITE_OK)
+		code = exec(file, "COMMIT");
+	if (code == SQLITE_OK)
+	{
+		file->usage.rows -= file->num_undeleted;
+		file->num_undeleted = 0;
+		file->passed = 0;
+		measure(file);
+	}
+	else if (file->num_undeleted > 0)
+		give_up(file, code);
+}
+
 /* Up to limit rows of a statement, behind the n that are there.  Returns how many in all, or minus an OmSpoolResult. */
 static int
 read_rows(OmSpoolFile *file, sqlite3_stmt *statement, OmSpoolRow *rows, int n, int limit,
@@ -562,7 +631,10 @@ read_rows(OmSpoolFile *file, sqlite3_stmt *statement, OmSpoolRow *rows, int n, i
 			code = SQLITE_NOMEM;
 			break;
 		}
-		*bytes += rows[n++].body_len;
+		if (is_undeleted(file, rows[n].id))
+			om_spool_row_free(&rows[n]);
+		else
+			*bytes += rows[n++].body_len;
 	}
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
 	{
@@ -581,8 +653,11 @@ om_spool_file_take(OmSpoolFile *file, OmSpoolRow *rows, int n, size_t max_bytes,
 {
 	size_t		bytes = 0;
 	int			tried = n / 4 < TRIED_AT_ONCE ? n / 4 : TRIED_AT_ONCE;
-	int			taken = read_rows(file, file->take_new, rows, 0, n - tried, &bytes, max_bytes);
+	int			taken;
 
+	delete_undeleted(file);
+	sqlite3_bind_int64(file->take_new, 2, file->passed);
+	taken = read_rows(file, file->take_new, rows, 0, n - tried, &bytes, max_bytes);
 	if (taken < 0)
 		return taken;
 	sqlite3_bind_int64(file->take_tried, 2, now);
@@ -611,7 +686,7 @@ write_down(OmSpoolFile *file, const OmSpoolRow *row)
 }
 
 OmSpoolResult
-om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n)
+om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n, bool *known)
 {
 	int			done = 0;
 	int			code = exec(file, "BEGIN IMMEDIATE");
@@ -633,8 +708,10 @@ om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 			sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK &&
 			is_broken(sqlite3_extended_errcode(file->db)))
 			result = give_up(file, sqlite3_extended_errcode(file->db));
+		*known = pass_over(file, rows, n);
 		return result;
 	}
+	*known = true;
 	file->usage.rows -= done;
 	measure(file);
 	return OM_SPOOL_OK;
@@ -643,11 +720,15 @@ om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 OmSpoolResult
 om_spool_file_checkpoint(OmSpoolFile *file)
 {
+	int			in_log = 0;
+	int			moved = 0;
 	int			code;
 
 	if (file->broken || file->log_pages < CHECKPOINT_PAGES)
 		return OM_SPOOL_OK;
-	code = sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	code = sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+	if (code == SQLITE_OK && in_log == moved)
+		file->log_pages = 0;
 	/* A reader in the way is no trouble, nor is a full disk: the log waits */
 	if (code == SQLITE_OK || !is_broken(sqlite3_extended_errcode(file->db)))
 		return OM_SPOOL_OK;

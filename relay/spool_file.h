@@ -71,8 +71,13 @@ extern int	om_spool_file_take(OmSpoolFile *file, OmSpoolRow *rows, int n, size_t
 							   int64_t now);
 extern void om_spool_row_free(OmSpoolRow *row);
 
-/* Delete the rows that are done and write down what changed of the others. */
-extern OmSpoolResult om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n);
+/*
+ * Delete the rows that are done and write down what changed of the others.  When that
+ * fails, known says whether the file at least remembers what is done, as long as it is open:
+ * then it does not give those rows out again, and deletes them when it can.
+ */
+extern OmSpoolResult om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n,
+										  bool *known);
 
 /* Move what the log holds into the file, when it has grown. */
 extern OmSpoolResult om_spool_file_checkpoint(OmSpoolFile *file);

@@ -1,0 +1,187 @@
+# Disks get full: that of the spool, that of pg_wal, and both at once.  Nothing that was answered 200 is lost, what
+# cannot be kept is answered 503, and with space everything goes on by itself (a server that has stopped
+# for want of space is started again, as its service manager would do).
+#
+# Small file systems are mounted for it, which takes root.
+
+use strict;
+use warnings;
+
+use Cwd qw(realpath);
+use File::Basename qw(dirname);
+use Omnimsg;
+use Test::More;
+use Time::HiRes qw(time);
+
+my (@mounts, $node);
+
+END
+{
+	my $status = $?;
+
+	if (@mounts)
+	{
+		eval { $node->stop };
+		system 'umount', $_ for @mounts;
+	}
+	$? = $status;
+}
+
+$node = Omnimsg->new;
+my $made = $node->seed;
+my $place = dirname(realpath($node->dir . '/data'));
+my $bound = 1.8;
+my (@kept, @refused);
+
+# small(NAME, SIZE): a file system of that size
+sub small
+{
+	my ($name, $size) = @_;
+	my $where = "$place/$name";
+
+	mkdir $where or die "$where: $!";
+	if (system('mount', '-t', 'tmpfs', '-o', "size=$size,mode=0755", 'tmpfs', $where) != 0)
+	{
+		fail('a small file system can be mounted (the test must run as root, and where that is allowed)');
+		done_testing;
+		exit 1;
+	}
+	push @mounts, $where;
+	return $where;
+}
+
+sub private
+{
+	my ($where) = @_;
+
+	mkdir $where or die "$where: $!";
+	chmod 0700, $where;
+	return $where;
+}
+
+sub fill
+{
+	my ($where) = @_;
+
+	open my $filler, '>', "$where/filler" or die $!;
+	1 while syswrite $filler, "\0" x 65536;
+	1 while syswrite $filler, "\0" x 512;
+	close $filler;
+	return;
+}
+
+sub empty
+{
+	my ($where) = @_;
+
+	unlink "$where/filler" or die $!;
+	return;
+}
+
+sub metric
+{
+	my ($name, $url) = @_;
+
+	return $node->request(GET => '/metrics', url => $url)->{body} =~ /^omnimsg_relay_\Q$name\E (\S+)$/m ? $1 : undef;
+}
+
+# a delivery with a long text, so that disks get full of it; remembers what it was answered
+my $count = 0;
+sub deliver
+{
+	my ($url, $length) = @_;
+	my $id = 'disk-' . ++$count;
+	my $answer = $node->deliver($node->signed(from => '+15552000101', to => $made->{did},
+			text => 'x' x ($length // 10), message_id => $id), url => $url);
+
+	push @{ $answer->{status} == 200 ? \@kept : \@refused }, $id;
+	cmp_ok($answer->{seconds}, '<', $bound, 'an answer in time') if $answer->{seconds} >= $bound;
+	return $answer->{status};
+}
+
+sub all_kept
+{
+	return $node->poll("SELECT count(*) FROM unnest(ARRAY['" . join("','", @kept) . "']) AS w (id)
+		WHERE NOT EXISTS (SELECT FROM omnimsg.messages m WHERE m.external_message_id = w.id)", 0, 10);
+}
+
+sub spool_is_empty
+{
+	my ($url) = @_;
+
+	return $node->wait_until(sub { (metric('spool_deliveries', $url) // 1) == 0 }, 10);
+}
+
+# ---- the spool's file system ----
+
+my $small = small('small', '4m');
+my $socket = $node->dir . '/socket-here';
+my $alone = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$small/spool") . '/spool.db',
+	DATABASE => "host=$socket port=5432 dbname=omnimsg user=omnimsg_relay");
+my $url = $alone->url;
+
+is(deliver($url), 200, 'without a database a delivery is spooled');
+fill($small);
+is(deliver($url), 503, 'when the file system of the spool is full it is answered 503');
+is(deliver($url), 503, 'and so is the next');
+is($node->request(GET => '/healthz', url => $url)->{status}, 200, 'the relay lives');
+empty($small);
+is(deliver($url), 200, 'with space again the next one is kept');
+
+my $status;
+for (1 .. 60)
+{
+	$status = deliver($url, 100_000);
+	last if $status != 200;
+}
+is($status, 503, 'by and by the spool itself fills the file system');
+cmp_ok(metric('spool_refused_total', $url), '>=', 3, 'and counts what it refuses');
+is(metric('spool_failed', $url), 0, 'which is no failure');
+fill($small);
+symlink $node->env('PGHOST'), $socket or die $!;
+ok(all_kept(), 'with a database all of it goes there, even when the disk is so full that nothing can be deleted');
+empty($small);
+ok(spool_is_empty($url), 'the full spool empties within 10 seconds of there being space');
+is(deliver($url), 200, 'and deliveries are taken');
+$alone->signal('TERM');
+is($alone->ended, 0, 'the relay ends as it should');
+
+# ---- that of pg_wal, and one that a second relay's spool shares with it ----
+
+my $wal = small('wal', '112m');
+my $own = $node->env('OMNIMSG_RELAY_URL');
+
+$node->stop_postgres;
+# not across file systems by rename
+system("cp -a '$place/data/pg_wal' '$wal/pg_wal' && rm -rf '$place/data/pg_wal' && ln -s '$wal/pg_wal' '$place/data/pg_wal'") == 0
+	or die 'pg_wal could not be moved';
+$node->start;
+my $shared = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$wal/spool") . '/spool.db');
+my $shared_url = $shared->url;
+ok($node->wait_until(sub { deliver($own) == 200 && deliver($shared_url) == 200 }, 10), 'with pg_wal on a small disk deliveries are taken');
+ok($node->wait_until(sub { metric('database_connections', $shared_url) > 0 }, 10), 'the second relay is connected');
+
+fill($wal);
+my $panic = $node->wait_until(sub {
+	$node->psql_error('SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS public.filler AS SELECT 1; DROP TABLE public.filler');
+	return !$node->running($node->postmaster_pid || 0);
+}, 30);
+ok($panic, 'when pg_wal is full the server goes down, and stays down');
+is(deliver($own), 200, 'the relay whose spool is elsewhere goes on') for 1 .. 5;
+is(deliver($shared_url), 503, 'the one whose spool is on the same disk can keep nothing: 503') for 1 .. 5;
+empty($wal);
+is(deliver($shared_url), 200, 'with space again it goes on by itself');
+$node->start;
+for ([ $own, 'one' ], [ $shared_url, 'other' ])
+{
+	my ($relay, $which) = @$_;
+
+	ok(spool_is_empty($relay), "once the server is back the spool of the $which relay is empty within 10 seconds");
+	is(deliver($relay), 200, 'and it takes deliveries');
+}
+ok(all_kept(), scalar(@kept) . ' deliveries were answered 200, and all are in the database');
+cmp_ok(scalar @refused, '>=', 8, scalar(@refused) . ' were answered 503');
+$shared->signal('TERM');
+is($shared->ended, 0, 'the second relay ends as it should');
+
+done_testing;
