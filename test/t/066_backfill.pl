@@ -312,6 +312,24 @@ is(backfill(), 'seen 0, applied 0, known 0, dead 0, ignored 0, pending 0', 'an a
 like((queries())[-1], qr/&filter%5Bwebhook%5D%5Bcontains%5D=profile%20one$/, 'asks for what tells of it');
 is($node->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 'the books are balanced');
 
+# ---- who holds an event delays nobody ----
+
+my $held = number(500);
+my $session = $node->session;
+my $json = encode_json({ data => event('held', $held) });
+
+$node->psql('UPDATE omnimsg.provider_accounts SET messaging_profile_id = NULL');
+listed(event('held', $held));
+$session->query("BEGIN; SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('$json', 'UTF8'))");
+$node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
+ok($node->wait_until(sub { grep { /canceling statement due to lock timeout/ } log_lines() }), 'an event that an open transaction has is waited for for a second');
+$node->queue($made, [number(501)]);
+ok($node->poll("SELECT status FROM omnimsg.messages WHERE to_number = '" . number(501) . "'", 'delivered', 10), 'then other things go on');
+is($node->psql($busy), 1, 'and the page will be asked for again');
+$session->query('COMMIT');
+$session->close;
+is(messages($held), 1, 'the message is there once');
+
 sub log_lines
 {
 	open my $log, '<', $node->dir . '/log/postgres.log' or die "postgres.log: $!";

@@ -49,9 +49,12 @@ for my $offset (0, 29, -29, 33, -33, 3600, -3600, $ten_years, -$ten_years, 1, -1
 	my $answer = $node->request(POST => '/sim/date-offset', url => $simulator, body => "$offset");
 
 	$answer->{status} == 200 or die "the simulator refused: $answer->{raw}";
-	$node->psql('SELECT omnimsg_pull_optouts()');
-	ok($node->poll("SELECT abs(extract(epoch FROM provider_clock_offset) - $offset) < 1 FROM omnimsg_worker_status()", 't'),
-		"a provider's clock that is $offset s ahead shows, within a second");
+	# on a machine that is busy one answer may be slow, and another tells more
+	ok($node->wait_until(sub {
+		$node->psql('SELECT omnimsg_pull_optouts()');
+		sleep 0.2;
+		return $node->psql("SELECT abs(extract(epoch FROM provider_clock_offset) - $offset) < 1 FROM omnimsg_worker_status()") eq 't';
+	}), "a provider's clock that is $offset s ahead shows, within a second");
 	my $found = $node->psql($clocks);
 
 	if (abs $offset < 30) { is($found, '', 'which is not worth telling') }
