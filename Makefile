@@ -223,6 +223,33 @@ build/model: $(MODEL_OBJS)
 
 $(MODEL_OBJS): PROGRAM_CPPFLAGS = -I$(shell $(PG_CONFIG) --includedir 2>/dev/null)
 
+# ---- the relay's spool under power cuts and failing calls ----
+
+SPOOL_DRIVE_OBJS = $(patsubst %.c,build/fault/%.o,test/fault/spool_drive.c relay/spool.c \
+	relay/spool_file.c relay/log.c)
+
+fault-tests: build/spool_drive build/powercut.so build/fail.so
+
+build/fault/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_CFLAGS) -Irelay -DCHECKPOINT_PAGES=60 -c -o $@ $<
+
+# the shims are found by the program's own weak names, so it exports what it calls
+build/spool_drive: $(SPOOL_DRIVE_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -rdynamic -o $@ $^ -lsqlite3 -lpthread
+
+build/%.so: test/fault/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -Wno-format-truncation -O2 -g -fPIC -shared -o $@ $< -ldl -lpthread
+
+# the long form of test/t/034_powercut.pl
+CUTS = 10000
+torture-spool: fault-tests
+	rm -rf build/spool_torture
+	mkdir -m 0700 -p build/spool_torture
+	build/spool_drive cuts $(CUTS) $$$$ $(CURDIR)/build/spool_torture $(CURDIR)/build/powercut.so
+	build/spool_drive sweep 3000 $(CURDIR)/build/spool_torture $(CURDIR)/build/fail.so
+
 # objects are kept, so that the second build is quick
 .SECONDARY:
 
@@ -237,6 +264,7 @@ clang-check:
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
 	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard test/model/*.c)
+	$(CLANG_CHECK) -Irelay $(wildcard test/fault/*.c)
 
 # ---- commands ----
 
@@ -264,6 +292,7 @@ SEQUENCES = 100000
 torture:
 	$(TOOL) tools/packages build run test
 	$(TOOL) tools/instance install .run
+	$(TOOL) make torture-spool
 	$(TOOL) make build/model PG_CONFIG='$(PG_CONFIG)'
 	$(TOOL) tools/instance start .run/torture
 	. .run/torture/env && psql -X -q -c 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
@@ -292,10 +321,11 @@ help:
 	@echo 'make score       how well texts are understood, by the texts in test/data'
 	@echo 'make bench-intent  how long that takes'
 	@echo 'make torture     100000 random sequences of what changes consent, against a model (SEQUENCES=...)'
+	@echo 'make torture-spool  10000 power cuts of the relay'"'"'s spool (CUTS=...), and every call that can fail'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets oracle-tests bench-phone phone-tables phone-oracle clang-check \
+	unit-tests fuzz-targets oracle-tests fault-tests torture-spool bench-phone phone-tables phone-oracle clang-check \
 	score bench-intent intent-words packages run stop test torture clean distclean \
 	remove-instance help

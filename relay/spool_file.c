@@ -35,8 +35,10 @@
  */
 #define RESERVED_BYTES		(1024 * 1024)
 
-/* The log is moved into the file beyond this many pages */
+/* The log is moved into the file beyond this many pages; sooner in test/fault */
+#ifndef CHECKPOINT_PAGES
 #define CHECKPOINT_PAGES	1000
+#endif
 #define JOURNAL_SIZE_LIMIT	"8388608"
 
 /* Rows tried before that come along with one take */
