@@ -126,13 +126,18 @@ static OmStatement note_failure = {
 	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
-/* A backfill that is under way, or has ended, begins another or goes further back when the worker sees it */
+/*
+ * A backfill that is under way, or has ended, begins another or goes further back when the worker sees it.  What
+ * the journal may have forgotten is not asked for: an old event would be new.
+ */
 static OmStatement ask_all = {
 	"WITH asked AS (\n"
 	"  SELECT a.id FROM omnimsg.provider_accounts a\n"
 	"   WHERE a.provider = 'telnyx' AND a.secret_name IS NOT NULL ORDER BY a.id FOR NO KEY UPDATE)\n"
 	"INSERT INTO omnimsg.backfills AS b (provider_account_id, since, until, started_at, page_size, due_at)\n"
-	"SELECT a.id, greatest($1, '2000-01-01Z'), $2, $2, $3, '-infinity' FROM asked a\n"
+	"SELECT a.id, greatest($1, $2 - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval),\n"
+	"       $2, $2, $3, '-infinity'\n"
+	"  FROM asked a\n"
 	"ON CONFLICT (provider_account_id) DO UPDATE\n"
 	"   SET asked_since = least(b.asked_since, excluded.since), due_at = excluded.due_at",
 	3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, NULL

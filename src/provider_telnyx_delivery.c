@@ -61,7 +61,11 @@ make_body(OmDelivery *delivery, OmSlice element)
 
 	initStringInfo(&body);
 	if (!om_json_member(element, "webhook", &event) || event.start[0] != '{')
-		appendStringInfo(&body, "{\"delivery\":%.*s}", (int) element.len, element.start);
+	{
+		appendStringInfoString(&body, "{\"delivery\":");
+		appendBinaryStringInfo(&body, element.start, element.len);
+		appendStringInfoChar(&body, '}');
+	}
 	else if (!om_json_member(event, "event_type", &inner) && om_json_member(event, "data", &inner))
 		appendBinaryStringInfo(&body, event.start, event.len);
 	else

@@ -28,7 +28,7 @@ $node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE i
 $node->setting('omnimsg.poll_interval', '200ms');
 $node->setting('omnimsg.optout_pull_interval', '0');
 
-# ---- statuses before their message: the worker sees to them within half a minute, so this is looked at again below ----
+# ---- statuses before their message: the worker sees to them within half a minute, and when it starts ----
 
 my $early = number(400);
 
@@ -38,13 +38,14 @@ is($node->psql("SELECT count(*) FROM omnimsg.events WHERE outcome = 'pending' AN
 $node->psql(<<SQL);
 INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, external_message_id, provider, created_at)
 	VALUES ('$organization', omnimsg.uuid7(), 'outbound', 'sms', '$did', '$early', 'hi', 'sending', 'out-early', 'telnyx', now());
+SELECT pg_terminate_backend(pid) FROM omnimsg_worker_status();
 SQL
 
 # ---- the provider's clock ----
 
 my $clocks = "SELECT finding || ': ' || detail FROM omnimsg_health() WHERE finding ~ 'clocks'";
 
-for my $offset (0, 29, -29, 33, -33, 3600, -3600, $ten_years, -$ten_years, 1, -1)
+for my $offset (0, 29, 33, -33, -3600, $ten_years, -$ten_years, -1)
 {
 	my $answer = $node->request(POST => '/sim/date-offset', url => $simulator, body => "$offset");
 
@@ -192,7 +193,7 @@ for my $offset (290, -290)
 	is($node->send(from => $person, to => $did, text => 'STOP')->{http}, 200, "a relay whose clock is $offset s ahead takes a STOP");
 	is(consent($person), 'opted_out', 'which counts');
 }
-for my $offset (310, -310, $ten_years, -$ten_years)
+for my $offset (310, -$ten_years)
 {
 	my $person = number(500 + ++$n);
 
