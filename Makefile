@@ -139,7 +139,7 @@ build/fuzz/%.o: %.c
 
 # test_relay_X.c and test_simulator_X.c test one pure file of those programs
 build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.o $(UNIT_CORE)
-	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
+	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpthread
 
 build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
 		build/unit/tools/simulator_%.o build/unit/tools/simulator_util.o $(UNIT_CORE)

@@ -1,0 +1,176 @@
+/*
+ * test_relay_spool_file.c
+ *		The file of the spool: what goes in comes out, in which order, and who may open it.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spool_file.h"
+#include "tap.h"
+
+#define NOW		INT64_C(1700000000000)
+
+static char directory[] = "/tmp/omnimsg-spool-XXXXXX";
+static char path[64];
+static char error[512];
+
+static OmSpoolRow
+row(const char *body, int attempts, int64_t next_at)
+{
+	OmSpoolRow	made = {
+		.kind = "ingest", .provider = "telnyx", .body = (const uint8_t *) body, .body_len = strlen(body),
+		.signature = "c2ln", .signed_at = "1700000000", .key_id = "abc", .received_at = NOW - 1000,
+		.attempts = attempts, .next_at = next_at
+	};
+
+	return made;
+}
+
+static void
+put(OmSpoolFile *file, const char *body, int attempts, int64_t next_at)
+{
+	OmSpoolRow	made = row(body, attempts, next_at);
+
+	if (om_spool_file_put(file, &made, 1) != OM_SPOOL_OK)
+		ok(false, "\"%s\" can be kept: %s", body, om_spool_file_error(file));
+}
+
+/* The bodies of what is taken, one after the other */
+static const char *
+taken(OmSpoolFile *file, int n, size_t max_bytes, int64_t now, bool settle)
+{
+	static char text[256];
+	OmSpoolRow	rows[16];
+	bool		known;
+	int			got = om_spool_file_take(file, rows, n, max_bytes, now);
+	int			i;
+
+	text[0] = '\0';
+	for (i = 0; i < got; i++)
+	{
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s", i > 0 ? " " : "",
+				 (int) rows[i].body_len, (const char *) rows[i].body);
+		rows[i].done = settle;
+	}
+	if (settle && got > 0 && (om_spool_file_settle(file, rows, got, &known) != OM_SPOOL_OK || !known))
+		ok(false, "what is taken can be deleted");
+	for (i = 0; i < got; i++)
+		om_spool_row_free(&rows[i]);
+	return text;
+}
+
+static void
+test_rows(void)
+{
+	OmSpoolFile *file = om_spool_file_open(path, error, sizeof(error));
+	OmSpoolRow	rows[2];
+	bool		known;
+
+	if (!ok(file != NULL, "a file is made where there is none"))
+	{
+		printf("# %s\n", error);
+		return;
+	}
+	is_int(om_spool_file_usage(file).rows, 0, "it is empty");
+	put(file, "one", 0, 0);
+	put(file, "", 0, 0);
+	put(file, "late", 3, NOW + 5000);
+	put(file, "again", 1, NOW - 5000);
+	put(file, "four", 0, 0);
+	is_int(om_spool_file_usage(file).rows, 5, "it counts");
+	is_int(om_spool_file_usage(file).oldest_at, NOW - 1000, "and knows the oldest");
+	is(taken(file, 8, 1000, NOW, false), "one  four again", "new ones come in their order, then one that was tried and is due");
+	is(taken(file, 8, 3, NOW, false), "one again", "no more bytes than are wanted");
+	is(taken(file, 1, 1000, NOW, false), "one", "nor rows");
+	is(taken(file, 8, 1000, NOW + 5000, false), "one  four again late", "the other one when its time has come");
+	is(taken(file, 8, 1000, NOW - 3600000, false), "one  four again late", "and when the clock was set back by an hour");
+
+	is_int(om_spool_file_take(file, rows, 1, 1000, NOW), 1, "a row is taken");
+	ok(strcmp(rows[0].kind, "ingest") == 0 && strcmp(rows[0].provider, "telnyx") == 0 &&
+	   strcmp(rows[0].signature, "c2ln") == 0 && strcmp(rows[0].signed_at, "1700000000") == 0 &&
+	   strcmp(rows[0].key_id, "abc") == 0 && rows[0].received_at == NOW - 1000, "with all that was put in");
+	rows[0].attempts = 2;
+	rows[0].crashes = 1;
+	rows[0].next_at = NOW + 1;
+	strcpy(rows[0].sqlstate, "55P03");
+	rows[0].changed = true;
+	is_int(om_spool_file_settle(file, rows, 1, &known), OM_SPOOL_OK, "what became of it is written down");
+	om_spool_row_free(&rows[0]);
+	is(taken(file, 8, 1000, NOW, false), " four again", "so that it waits");
+	om_spool_file_close(file);
+
+	file = om_spool_file_open(path, error, sizeof(error));
+	ok(file != NULL && om_spool_file_usage(file).rows == 5, "all is there when the file is opened again");
+	is_int(om_spool_file_take(file, rows, 2, 1000, NOW), 2, "two are taken");
+	om_spool_row_free(&rows[0]);
+	om_spool_row_free(&rows[1]);
+	is(taken(file, 16, 1000, NOW + 60000, true), " four again one late", "in the order in which they are due");
+	is_int(om_spool_file_usage(file).rows, 0, "what is done is gone");
+	is_int(om_spool_file_take(file, rows, 2, 1000, NOW), 0, "for good");
+	om_spool_file_close(file);
+}
+
+static void
+refused(const char *what, const char *why)
+{
+	OmSpoolFile *file = om_spool_file_open(path, error, sizeof(error));
+
+	ok(file == NULL && strstr(error, why) != NULL, "%s", what);
+	if (file != NULL)
+		om_spool_file_close(file);
+	else if (strstr(error, why) == NULL)
+		printf("# %s\n", error);
+}
+
+static void
+test_refusals(void)
+{
+	OmSpoolFile *file = om_spool_file_open(path, error, sizeof(error));
+	FILE	   *other;
+
+	refused("a second one that opens it is refused", "another relay");
+	om_spool_file_close(file);
+	chmod(path, 0644);
+	refused("a file that others can read is refused", "chmod 0600");
+	chmod(path, 0600);
+	chmod(directory, 0750);
+	refused("so is a directory", "chmod 0700");
+	chmod(directory, 0700);
+	unlink(path);
+	if (symlink("/dev/null", path) == 0)
+		refused("a link is not followed", "cannot open");
+	unlink(path);
+	other = fopen(path, "w");
+	if (other != NULL)
+	{
+		fputs("this is no database, and long enough to be seen as none at all ........................................", other);
+		fclose(other);
+		chmod(path, 0600);
+		refused("what is no database is refused", "spool");
+	}
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/no/spool.db", directory);
+	refused("a directory that is not there is refused", "cannot look at");
+}
+
+int
+main(int argc, char **argv)
+{
+	static const char *const names[] = {"spool.db", "spool.db.lock", "spool.db-wal", "spool.db-shm"};
+	size_t		i;
+
+	umask(022);
+	if (mkdtemp(directory) == NULL)
+		return 1;
+	snprintf(path, sizeof(path), "%s/spool.db", directory);
+	test_rows();
+	test_refusals();
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+		unlink(path);
+	}
+	rmdir(directory);
+	return done_testing();
+}
