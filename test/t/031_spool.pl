@@ -184,12 +184,14 @@ is($node->deliver($poison)->{status}, 200, 'a body that kills the server is answ
 ok($node->poll("SELECT count(*) FROM omnimsg.events WHERE outcome = 'dead' AND reason = 'crashed'", 1, 30),
 	'it ends as a dead letter');
 is($node->psql("SELECT count(*) FROM omnimsg.events WHERE outcome = 'dead' AND reason = 'crashed' AND raw IS NOT NULL"), 1, 'whole');
-is(crashes() - $before, 2, 'after two restarts of the server');
+# one, when its second turn came before the server had noticed the first death
+my $after = crashes();
+like($after - $before, qr/^[12]$/, 'after two restarts of the server at most');
 is($node->deliver($poison)->{status}, 200, 'when the provider sends it again');
 is($node->deliver(fresh(message_id => 'after-1'))->{status}, 200, 'and others');
 ok($node->poll(stored('after-1'), 1, 10), 'those are stored');
 ok(spool_is_empty(10), 'the spool is empty');
-is(crashes() - $before, 2, 'and the server has not been taken down again');
+is(crashes(), $after, 'and the server has not been taken down again');
 
 # ---- a right signature at a wrong time ----
 
