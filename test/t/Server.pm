@@ -77,7 +77,7 @@ sub start
 {
 	my ($self, %settings) = @_;
 
-	%settings = (port => $self->{port}, log_min_messages => 'log', %settings);
+	%settings = (port => $self->{port}, %settings);
 	$self->_must('pg_ctl', '-D', $self->{data}, '-l', $self->{log}, '-w', '-t', 30, 'start', '-o',
 		join ' ', map { "-c $_='$settings{$_}'" } sort keys %settings);
 	return $self;
