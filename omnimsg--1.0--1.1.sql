@@ -622,6 +622,9 @@ DECLARE
 	journal_retention interval := coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval;
 	oldest timestamptz := date_trunc('month', (now() - retention) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
 BEGIN
+	-- A statement that began before somebody else dropped a month would find what is held neither there nor in the
+	-- default partition: no month is dropped from here on.
+	LOCK TABLE ONLY omnimsg.messages IN ACCESS SHARE MODE;
 	action := 'rows purged';
 	object := 'omnimsg.events';
 	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge_events(now() - journal_retention) p;
