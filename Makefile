@@ -148,6 +148,9 @@ build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
 
+build/fuzz/fuzz_spool_file: build/fuzz/test/fuzz/fuzz_spool_file.o build/fuzz/relay/spool_file.o
+	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsqlite3
+
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
 

@@ -1,6 +1,6 @@
 # The database stands still while more deliveries come than the relay has threads.  The provider waits two
-# seconds and then counts a failure, whatever was stored: everybody must have an answer by then.
-# alone: four hundred clients want both processors
+# seconds and then counts a failure, whatever was stored: everybody must have an answer by then.  A relay without
+# a spool can only tell all of them to come again; one with a spool keeps what they brought.
 
 use strict;
 use warnings;
@@ -8,46 +8,68 @@ use warnings;
 use Omnimsg;
 use Test::More;
 
-# without a spool, so that 503 is all there is to say; 031 and 032 have one
 my $node = Omnimsg->new(env => { OMNIMSG_RELAY_SPOOL => '' });
 my $made = $node->seed;
-my $lock = $node->session;
-my (@pids, %answers);
+my $private = $node->dir . '/private';
 
+# overload(URL): 600 clients at once, more than twice the threads; how many were answered what
+sub overload
+{
+	my ($url) = @_;
+	my (@pids, %answers);
+
+	for my $n (1 .. 6)
+	{
+		my $pid = fork // die $!;
+
+		if ($pid == 0)
+		{
+			open STDOUT, '>', $node->dir . "/overload.$n";
+			exec $node->simulator, 'send', '--webhook-url', "$url/webhooks/telnyx",
+				'--key-file', $node->env('OMNIMSG_SIGNING_KEY_FILE'), '--from', '+15552000101',
+				'--to', $made->{did}, '--text', 'Hello', '--repeat', 100, '--parallel', 100, '--attempts', 1;
+			die $!;
+		}
+		push @pids, $pid;
+	}
+	waitpid $_, 0 for @pids;
+	for my $n (1 .. 6)
+	{
+		open my $handle, '<', $node->dir . "/overload.$n" or die $!;
+		while (my $line = <$handle>)
+		{
+			$answers{$1}++ if $line =~ / http (\d+)/;
+		}
+	}
+	return \%answers;
+}
+
+mkdir $private;
+chmod 0700, $private;
+my $spooling = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$private/spool.db");
+my $url = $spooling->url;
+ok($node->wait_until(sub { $node->request(GET => '/readyz', url => $url)->{status} == 200 }), 'a relay with a spool gets ready');
+
+my $lock = $node->session;
 $lock->query('BEGIN');
 $lock->query('LOCK TABLE omnimsg.messages');
 
-# 600 clients at once, more than twice the threads
-for my $n (1 .. 6)
-{
-	my $pid = fork // die $!;
-
-	if ($pid == 0)
-	{
-		open STDOUT, '>', $node->dir . "/overload.$n";
-		exec $node->simulator, 'send', '--webhook-url', $node->env('OMNIMSG_RELAY_URL') . '/webhooks/telnyx',
-			'--key-file', $node->env('OMNIMSG_SIGNING_KEY_FILE'), '--from', '+15552000101',
-			'--to', $made->{did}, '--text', 'Hello', '--repeat', 100, '--parallel', 100, '--attempts', 1;
-		die $!;
-	}
-	push @pids, $pid;
-}
-waitpid $_, 0 for @pids;
-for my $n (1 .. 6)
-{
-	open my $handle, '<', $node->dir . "/overload.$n" or die $!;
-	while (my $line = <$handle>)
-	{
-		$answers{$1}++ if $line =~ / http (\d+)/;
-	}
-}
-is($answers{0} // 0, 0, 'none of 600 clients at once waits for its two seconds in vain while a table is locked');
-is($answers{503}, 600, 'all are told to come again');
+my $answers = overload($node->env('OMNIMSG_RELAY_URL'));
+is($answers->{0} // 0, 0, 'none of 600 clients at once waits for its two seconds in vain while a table is locked');
+is($answers->{503}, 600, 'all are told to come again');
 is($node->request(GET => '/healthz')->{status}, 200, 'the relay lives');
 
+$answers = overload($url);
+is($answers->{0} // 0, 0, 'nor does one with a spool');
+is($answers->{200}, 600, 'where all are told that it is kept');
+
+my $before = $node->psql('SELECT count(*) FROM omnimsg.events');
 $lock->query('COMMIT');
 ok($node->wait_until(sub {
 	$node->send(from => '+15552000101', to => $made->{did}, text => 'Hello', attempts => 1)->{http} == 200;
 }), 'when the lock is gone, deliveries are stored again');
+ok($node->wait_until(sub { $node->request(GET => '/metrics', url => $url)->{body} =~ /^omnimsg_relay_spool_deliveries 0$/m }),
+	'and the spool empties');
+cmp_ok($node->psql('SELECT count(*) FROM omnimsg.events') - $before, '>=', 600, 'into the database');
 
 done_testing;
