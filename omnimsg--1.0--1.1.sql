@@ -250,7 +250,9 @@ CREATE TABLE omnimsg.backfills (
 	provider_account_id pg_catalog.uuid PRIMARY KEY REFERENCES omnimsg.provider_accounts (id) ON DELETE CASCADE,
 	since pg_catalog.timestamptz NOT NULL,
 	until pg_catalog.timestamptz NOT NULL,
+	delivered pg_catalog.bool NOT NULL DEFAULT false,
 	asked_since pg_catalog.timestamptz,
+	asked_delivered pg_catalog.bool NOT NULL DEFAULT false,
 	started_at pg_catalog.timestamptz NOT NULL,
 	next_page pg_catalog.int4 NOT NULL DEFAULT 1,
 	page_size pg_catalog.int4 NOT NULL,
@@ -273,6 +275,8 @@ COMMENT ON COLUMN omnimsg.backfills.provider_account_id IS 'the account';
 COMMENT ON COLUMN omnimsg.backfills.since IS 'webhooks first tried from then on are asked for';
 COMMENT ON COLUMN omnimsg.backfills.until IS 'and not after this: when it was asked for';
 COMMENT ON COLUMN omnimsg.backfills.asked_since IS 'omnimsg_backfill() was called again since: it goes back so far at once, or begins anew when it has ended; NULL when it was not';
+COMMENT ON COLUMN omnimsg.backfills.delivered IS 'whether webhooks that were delivered are asked for as well as those that failed';
+COMMENT ON COLUMN omnimsg.backfills.asked_delivered IS 'whether such a call asked for those that were delivered';
 COMMENT ON COLUMN omnimsg.backfills.started_at IS 'when it began';
 COMMENT ON COLUMN omnimsg.backfills.next_page IS 'page to ask for next; a backfill that was interrupted goes on there';
 COMMENT ON COLUMN omnimsg.backfills.page_size IS 'webhooks on that page; halved while a page is too long';
@@ -292,12 +296,13 @@ COMMENT ON COLUMN omnimsg.backfills.last_error IS 'what went wrong with the last
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.backfills', '');
 
 CREATE FUNCTION @extschema@.omnimsg_backfill(since pg_catalog.timestamptz
-		DEFAULT pg_catalog.now() OPERATOR(pg_catalog.-) '3 days'::pg_catalog.interval)
+		DEFAULT pg_catalog.now() OPERATOR(pg_catalog.-) '3 days'::pg_catalog.interval,
+		delivered pg_catalog.bool DEFAULT false)
 	RETURNS pg_catalog.int4
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
-REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz) IS 'have the worker fetch what the provider could not deliver since then, and apply it; returns how many provider accounts it asks; omnimsg.backfills shows what came of it';
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_backfill(pg_catalog.timestamptz, pg_catalog.bool) IS 'have the worker fetch what the provider could not deliver since then, and with delivered => true what it did deliver as well, and apply what is not here; returns how many provider accounts it asks; omnimsg.backfills shows what came of it';
 
 
 --

@@ -54,12 +54,13 @@ typedef struct Backfill
 #define RFC3339(time) "to_char(" time " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
 /* What next_page() reads of a backfill */
-#define BACKFILL_FIELDS RFC3339("b.since") ", " RFC3339("b.until") ", b.next_page::bigint, b.page_size::bigint"
+#define BACKFILL_FIELDS RFC3339("b.since") ", " RFC3339("b.until") ", b.next_page::bigint, b.page_size::bigint, b.delivered"
 
 static OmStatement lock_due = {
 	"SELECT " BACKFILL_FIELDS ", a.id, a.name, a.secret_name, a.messaging_profile_id, b.failures::bigint,\n"
 	"       b.asked_since IS NOT NULL AND b.finished_at IS NOT NULL,\n"
-	"       b.asked_since IS NOT NULL AND b.finished_at IS NULL AND b.asked_since < b.since\n"
+	"       b.asked_since IS NOT NULL AND b.finished_at IS NULL AND\n"
+	"         (b.asked_since < b.since OR b.asked_delivered AND NOT b.delivered)\n"
 	"  FROM omnimsg.backfills b JOIN omnimsg.provider_accounts a ON a.id = b.provider_account_id\n"
 	" WHERE b.due_at <= $1 AND a.secret_name IS NOT NULL\n"
 	" ORDER BY b.due_at, a.id LIMIT 1\n"
@@ -74,11 +75,14 @@ static OmStatement find_next = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-#define RESTART "since = b.asked_since, until = $2, asked_since = NULL, next_page = 1, pass = 1, total = NULL, due_at = $2"
+#define RESTART \
+	"until = $2, asked_since = NULL, asked_delivered = false, next_page = 1, page_size = $3, pass = 1,\n" \
+	"       total = NULL, due_at = $2"
 
 static OmStatement begin_backfill = {
 	"UPDATE omnimsg.backfills b\n"
-	"   SET " RESTART ", started_at = $2, finished_at = NULL, failures = 0, last_error = NULL, page_size = $3,\n"
+	"   SET since = b.asked_since, delivered = b.asked_delivered, " RESTART ",\n"
+	"       started_at = $2, finished_at = NULL, failures = 0, last_error = NULL,\n"
 	"       seen = 0, applied = 0, pending = 0, ignored = 0, dead = 0, duplicates = 0, skipped = 0\n"
 	" WHERE b.provider_account_id = $1\n"
 	"RETURNING " BACKFILL_FIELDS,
@@ -87,7 +91,8 @@ static OmStatement begin_backfill = {
 
 /* One that is under way and of which more was asked reads the longer list from its beginning */
 static OmStatement extend_backfill = {
-	"UPDATE omnimsg.backfills b SET " RESTART ", page_size = $3\n"
+	"UPDATE omnimsg.backfills b\n"
+	"   SET since = least(b.since, b.asked_since), delivered = b.delivered OR b.asked_delivered, " RESTART "\n"
 	" WHERE b.provider_account_id = $1\n"
 	"RETURNING " BACKFILL_FIELDS,
 	3, {UUIDOID, TIMESTAMPTZOID, INT4OID}, NULL
@@ -134,13 +139,14 @@ static OmStatement ask_all = {
 	"WITH asked AS (\n"
 	"  SELECT a.id FROM omnimsg.provider_accounts a\n"
 	"   WHERE a.provider = 'telnyx' AND a.secret_name IS NOT NULL ORDER BY a.id FOR NO KEY UPDATE)\n"
-	"INSERT INTO omnimsg.backfills AS b (provider_account_id, since, until, started_at, page_size, due_at)\n"
+	"INSERT INTO omnimsg.backfills AS b (provider_account_id, since, until, delivered, started_at, page_size, due_at)\n"
 	"SELECT a.id, greatest($1, $2 - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval),\n"
-	"       $2, $2, $3, '-infinity'\n"
+	"       $2, $4, $2, $3, '-infinity'\n"
 	"  FROM asked a\n"
 	"ON CONFLICT (provider_account_id) DO UPDATE\n"
-	"   SET asked_since = least(b.asked_since, excluded.since), due_at = excluded.due_at",
-	3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, NULL
+	"   SET asked_since = least(b.asked_since, excluded.since), due_at = excluded.due_at,\n"
+	"       asked_delivered = b.asked_delivered OR excluded.delivered",
+	4, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, BOOLOID}, NULL
 };
 
 static void
@@ -150,6 +156,7 @@ read_position(OmDeliveryList *list)
 	list->until = om_field_text(0, 2);
 	list->page = om_field_int(0, 3);
 	list->size = om_field_int(0, 4);
+	list->delivered = om_field_bool(0, 5);
 }
 
 static OmFetch *
@@ -169,12 +176,12 @@ next_page(TimestampTz now, MemoryContext parent, TimestampTz *when)
 	backfill = om_fetch_new(&om_backfill_fetch, sizeof(Backfill), parent);
 	before = MemoryContextSwitchTo(backfill->fetch.context);
 	read_position(&backfill->list);
-	backfill->account_id = *om_field_uuid(0, 5);
-	backfill->account_name = om_field_text(0, 6);
-	backfill->fetch.secret_name = om_field_text(0, 7);
-	backfill->list.profile = om_field_text(0, 8);
-	backfill->fetch.failures = om_field_int(0, 9);
-	restart = om_field_bool(0, 10) ? &begin_backfill : om_field_bool(0, 11) ? &extend_backfill : NULL;
+	backfill->account_id = *om_field_uuid(0, 6);
+	backfill->account_name = om_field_text(0, 7);
+	backfill->fetch.secret_name = om_field_text(0, 8);
+	backfill->list.profile = om_field_text(0, 9);
+	backfill->fetch.failures = om_field_int(0, 10);
+	restart = om_field_bool(0, 11) ? &begin_backfill : om_field_bool(0, 12) ? &extend_backfill : NULL;
 	if (restart != NULL)
 	{
 		om_db_run(restart, (Datum[]) {UUIDPGetDatum(&backfill->account_id), TimestampTzGetDatum(now),
@@ -186,8 +193,10 @@ next_page(TimestampTz now, MemoryContext parent, TimestampTz *when)
 	MemoryContextSwitchTo(before);
 	if (restart != NULL || (backfill->list.page == 1 && backfill->fetch.failures == 0))
 		ereport(LOG,
-				(errmsg("omnimsg dispatcher: asking provider account \"%s\" for what it could not deliver since %s",
-						backfill->account_name, backfill->list.since)));
+				(errmsg("omnimsg dispatcher: asking provider account \"%s\" for what it %s since %s",
+						backfill->account_name,
+						backfill->list.delivered ? "tried to deliver" : "could not deliver",
+						backfill->list.since)));
 	return &backfill->fetch;
 }
 
@@ -325,7 +334,7 @@ const OmFetchUser om_backfill_fetch = {
 };
 
 /*
- * omnimsg_backfill(since timestamptz) returns int
+ * omnimsg_backfill(since timestamptz, delivered boolean) returns int
  *
  * How many accounts there are to ask.  A transaction that commits wakes the worker.
  */
@@ -340,6 +349,11 @@ omnimsg_backfill(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("since must not be NULL"),
 				 errhint("Leave it out for the last three days.")));
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("delivered must not be NULL"),
+				 errhint("It says whether webhooks that were delivered are wanted as well; leave it out for no.")));
 	if (PG_GETARG_TIMESTAMPTZ(0) > now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -348,7 +362,7 @@ omnimsg_backfill(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	count = om_db_run(&ask_all, (Datum[]) {PG_GETARG_DATUM(0), TimestampTzGetDatum(now),
-					  Int32GetDatum(LARGEST_PAGE)});
+					  Int32GetDatum(LARGEST_PAGE), PG_GETARG_DATUM(1)});
 	om_wake_dispatcher_at_commit();
 	SPI_finish();
 	PG_RETURN_INT32(count);

@@ -25,7 +25,8 @@ om_telnyx_deliveries_url(const OmDeliveryList *list)
 
 	initStringInfo(&url);
 	appendStringInfoString(&url, om_telnyx_url("webhook_deliveries"));
-	om_telnyx_add_parameter(&url, "filter[status][eq]", "failed");
+	if (!list->delivered)
+		om_telnyx_add_parameter(&url, "filter[status][eq]", "failed");
 	om_telnyx_add_parameter(&url, "filter[started_at][gte]", list->since);
 	om_telnyx_add_parameter(&url, "filter[started_at][lte]", list->until);
 	om_telnyx_add_parameter(&url, "page[number]", psprintf("%d", list->page));

@@ -10,11 +10,12 @@
 #include "http.h"
 #include "ingest.h"
 
-/* What is asked for of those that failed; the times as RFC 3339 has them */
+/* What is asked for; the times as RFC 3339 has them */
 typedef struct OmDeliveryList
 {
 	const char *since;			/* the first attempt was made not before this, */
 	const char *until;			/* nor after that */
+	bool		delivered;		/* those that were delivered as well as those that failed */
 	const char *profile;		/* or NULL: of all profiles */
 	int			page;			/* from 1 */
 	int			size;

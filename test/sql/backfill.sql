@@ -22,6 +22,14 @@ SELECT omnimsg_backfill('-infinity');
 SELECT b.since, now() - b.asked_since BETWEEN interval '399 days 23:59' AND interval '400 days 00:01' AS asked_since FROM omnimsg.backfills b;
 ROLLBACK;
 
+-- what was delivered is asked for when anybody asks for it
+BEGIN;
+SELECT omnimsg_backfill(delivered => true);
+SELECT b.delivered, b.asked_delivered FROM omnimsg.backfills b;
+SELECT omnimsg_backfill(delivered => true), omnimsg_backfill();
+SELECT b.delivered, b.asked_delivered FROM omnimsg.backfills b;
+ROLLBACK;
+
 -- the last three days, without a word
 BEGIN;
 SELECT omnimsg_backfill();
@@ -31,6 +39,7 @@ ROLLBACK;
 SELECT omnimsg_backfill(NULL);
 SELECT omnimsg_backfill(now() + interval '1 minute');
 SELECT omnimsg_backfill('infinity');
+SELECT omnimsg_backfill(delivered => NULL);
 SELECT count(*) FROM omnimsg.backfills;
 
 -- an account that goes takes its backfill with it
@@ -57,7 +66,7 @@ SET ROLE regress_omnimsg_nobody;
 SELECT omnimsg_backfill();
 SELECT * FROM omnimsg.backfills;
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION omnimsg_backfill(timestamptz) TO regress_omnimsg_nobody;
+GRANT EXECUTE ON FUNCTION omnimsg_backfill(timestamptz, boolean) TO regress_omnimsg_nobody;
 BEGIN;
 SET ROLE regress_omnimsg_nobody;
 SELECT omnimsg_backfill();

@@ -123,6 +123,25 @@ is($node->psql("SELECT count(*) FROM omnimsg_health() WHERE finding ~ 'backfill'
 my @lines = grep { /backfill of provider account "simulator"/ } log_lines();
 like($lines[0], qr/has ended: 3 seen, 3 applied, 0 known before/, 'the log has a line of it');
 
+# ---- what was delivered to a database that is lost ----
+
+my ($first, $second) = map { number(50 + $_) } 1, 2;
+
+is($node->send(from => $_, to => $did, text => 'STOP', via => $simulator)->{http}, 200, 'a webhook is answered 200') for $first, $second;
+$node->psql(<<SQL);
+DELETE FROM omnimsg.opt_out_requests WHERE address = '$second';
+DELETE FROM omnimsg.consents WHERE address = '$second';
+DELETE FROM omnimsg.messages WHERE from_number = '$second';
+DELETE FROM omnimsg.events WHERE key_id <> 'api' AND convert_from(raw, 'UTF8') LIKE '%$second%';
+SQL
+is(backfill(), 'seen 3, applied 0, known 3, dead 0, ignored 0, pending 0', 'what is gone from the database was no failure of the provider');
+$node->psql("SELECT omnimsg_backfill(now() - interval '1 hour', delivered => true)");
+ok($node->poll($busy, 0), 'so all that it tried to deliver is asked for');
+is($node->psql("SELECT applied, delivered FROM omnimsg.backfills"), '1|t', 'and what is not here is applied');
+is(join(' ', map { messages($_) } $first, $second), '1 1', 'the one that is gone is back, the other was not done twice');
+is($node->psql("SELECT state FROM omnimsg.consents WHERE address = '$second' AND channel = 'sms'"), 'opted_out', 'with its consent');
+$node->psql("INSERT INTO omnimsg.event_counts (provider, received, counted_at) VALUES ('telnyx', -1, now())");
+
 # ---- several pages, and a provider that fails between them ----
 
 my $base = 100;
