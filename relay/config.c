@@ -58,7 +58,7 @@ static const struct
 	},
 	[SPOOL_MAX_MB] = {
 		PREFIX "SPOOL_MAX_MB", "1024", 1, 1048576,
-		"as large may that file grow; beyond it they get 503"
+		"how large that file may grow; beyond it they get 503"
 	},
 	[MAX_BODY_BYTES] = {
 		PREFIX "MAX_BODY_BYTES", "262144", 1, 9999999,

@@ -4,7 +4,7 @@
  *
  * FAIL_CALL is malloc, write, sync, open or truncate; FAIL_AT counts from 1; FAIL_STICKY=1 lets all
  * later ones fail, too.  Only what happens between om_fail_arm(1) and om_fail_arm(0)
- * counts, and of calls on files only those below FAIL_DIR.
+ * counts, with FAIL_ARMED=1 all of it, and of calls on files only those below FAIL_DIR.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,6 +48,7 @@ begin(void)
 	directory = getenv("FAIL_DIR");
 	at = getenv("FAIL_AT") ? atol(getenv("FAIL_AT")) : 0;
 	sticky = getenv("FAIL_STICKY") != NULL;
+	atomic_store(&armed, getenv("FAIL_ARMED") != NULL);
 	*(void **) &real_open = dlsym(RTLD_NEXT, "open64");
 	*(void **) &real_write = dlsym(RTLD_NEXT, "write");
 	*(void **) &real_pwrite = dlsym(RTLD_NEXT, "pwrite64");

@@ -1,4 +1,4 @@
-# Disks get full: that of the spool, that of pg_wal, and both at once.  Nothing that was answered 200 is lost, what
+# Disks get full: that of the spool, that of pg_wal, and both at once; or a flush fails.  Nothing that was answered 200 is lost, what
 # cannot be kept is answered 503, and with space everything goes on by itself (a server that has stopped
 # for want of space is started again, as its service manager would do).
 #
@@ -145,6 +145,42 @@ ok(spool_is_empty($url), 'the full spool empties within 10 seconds of there bein
 is(deliver($url), 200, 'and deliveries are taken');
 $alone->signal('TERM');
 is($alone->ended, 0, 'the relay ends as it should');
+
+# ---- a flush that fails ----
+
+{
+	my $failing = private("$place/failing");
+	my ($code, @answers) = (200);
+
+	unlink $socket or die $!;
+	local @ENV{qw(LD_PRELOAD FAIL_CALL FAIL_AT FAIL_DIR FAIL_ARMED)} =
+		($node->simulator =~ s/omnimsg-simulator$/fail.so/r, 'sync', 15, $failing, 1);
+	my $unlucky = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$failing/spool.db",
+		DATABASE => "host=$socket port=5432 dbname=omnimsg user=omnimsg_relay");
+	delete @ENV{qw(LD_PRELOAD FAIL_CALL FAIL_AT FAIL_DIR FAIL_ARMED)};
+	$url = $unlucky->url;
+	for (1 .. 20)
+	{
+		push @answers, $code = deliver($url);
+		last if $code != 200;
+	}
+	cmp_ok(scalar @answers, '>', 2, 'deliveries are spooled');
+	is($code, 503, 'until a flush of the disk fails');
+	is(deliver($url), 503, 'from then on the spool takes nothing, though the next flush would not fail') for 1 .. 3;
+	is(metric('spool_failed', $url), 1, 'the metrics say so');
+	is(scalar(grep { $_->{level} eq 'error' && $_->{msg} =~ /the spool has failed/ } $unlucky->log), 1, 'and the log, once');
+	symlink $node->env('PGHOST'), $socket or die $!;
+	ok(spool_is_empty($url), 'what it has goes into the database when that is back');
+	ok(all_kept(), 'all that was answered 200');
+	unlink $socket or die $!;
+	$unlucky->signal('TERM');
+	is($unlucky->ended, 0, 'the relay ends as it should');
+	my $again = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$failing/spool.db",
+		DATABASE => "host=$socket port=5432 dbname=omnimsg user=omnimsg_relay");
+	is(deliver($again->url), 200, 'another one on the same file takes deliveries again');
+	symlink $node->env('PGHOST'), $socket or die $!;
+	ok(spool_is_empty($again->url), 'and replays them');
+}
 
 # ---- that of pg_wal, and one that a second relay's spool shares with it ----
 
