@@ -2,20 +2,26 @@
  * fail.c
  *		LD_PRELOAD: the n-th call of one kind fails, once or from then on.
  *
- * FAIL_CALL is malloc, write, sync, open or truncate; FAIL_AT counts from 1; FAIL_STICKY=1 lets all
+ * FAIL_CALL is malloc, write, sync, open, truncate or one of those below; FAIL_AT counts from 1; FAIL_STICKY=1 lets all
  * later ones fail, too.  Only what happens between om_fail_arm(1) and om_fail_arm(0)
  * counts, with FAIL_ARMED=1 all of it, and of calls on files only those below FAIL_DIR.
+ *
+ * With FAIL_ON_SIGNAL=1 each SIGUSR2 begins anew: after the first one the first call fails, after the
+ * second one the second, and so on.  There are send, recv, poll and connect as well, on whatever.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +34,7 @@ int			om_fail_happened(void);
 
 static const char *call;
 static const char *directory;
-static long at;
+static atomic_long at;
 static bool sticky;
 static atomic_int armed;
 static atomic_long calls;
@@ -40,6 +46,19 @@ static ssize_t (*real_pwrite) (int, const void *, size_t, off_t);
 static int	(*real_ftruncate) (int, off_t);
 static int	(*real_fsync) (int);
 static int	(*real_fdatasync) (int);
+static ssize_t (*real_send) (int, const void *, size_t, int);
+static ssize_t (*real_recv) (int, void *, size_t, int);
+static int	(*real_poll) (struct pollfd *, nfds_t, int);
+static int	(*real_connect) (int, const struct sockaddr *, socklen_t);
+
+static void
+begin_anew(int signal_number)
+{
+	atomic_store(&armed, 0);
+	atomic_store(&calls, 0);
+	atomic_fetch_add(&at, 1);
+	atomic_store(&armed, 1);
+}
 
 __attribute__((constructor)) static void
 begin(void)
@@ -49,6 +68,12 @@ begin(void)
 	at = getenv("FAIL_AT") ? atol(getenv("FAIL_AT")) : 0;
 	sticky = getenv("FAIL_STICKY") != NULL;
 	atomic_store(&armed, getenv("FAIL_ARMED") != NULL);
+	if (getenv("FAIL_ON_SIGNAL") != NULL)
+		signal(SIGUSR2, begin_anew);
+	*(void **) &real_send = dlsym(RTLD_NEXT, "send");
+	*(void **) &real_recv = dlsym(RTLD_NEXT, "recv");
+	*(void **) &real_poll = dlsym(RTLD_NEXT, "poll");
+	*(void **) &real_connect = dlsym(RTLD_NEXT, "connect");
 	*(void **) &real_open = dlsym(RTLD_NEXT, "open64");
 	*(void **) &real_write = dlsym(RTLD_NEXT, "write");
 	*(void **) &real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
@@ -225,4 +250,48 @@ fdatasync(int fd)
 		return -1;
 	}
 	return real_fdatasync(fd);
+}
+
+ssize_t
+send(int fd, const void *bytes, size_t len, int flags)
+{
+	if (fails("send"))
+	{
+		errno = ECONNRESET;
+		return -1;
+	}
+	return real_send(fd, bytes, len, flags);
+}
+
+ssize_t
+recv(int fd, void *bytes, size_t len, int flags)
+{
+	if (fails("recv"))
+	{
+		errno = ECONNRESET;
+		return -1;
+	}
+	return real_recv(fd, bytes, len, flags);
+}
+
+int
+poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	if (fails("poll"))
+	{
+		errno = EINTR;
+		return -1;
+	}
+	return real_poll(fds, n, timeout);
+}
+
+int
+connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+	if (fails("connect"))
+	{
+		errno = ECONNREFUSED;
+		return -1;
+	}
+	return real_connect(fd, address, len);
 }
