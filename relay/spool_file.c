@@ -21,10 +21,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "spool_file.h"
+
+/* The lock of a relay that has just died is waited for: 2 s */
+#define LOCK_TRIES	40
 
 #define APPLICATION_ID		0x6f6d7370	/* "omsp" */
 #define SCHEMA_VERSION		1
@@ -214,6 +218,28 @@ open_private(const char *path)
 }
 
 /*
+ * One that was killed a moment ago may hold it still: the kernel lets go when the last of its threads
+ * has gone.
+ */
+static bool
+wait_lock(int fd)
+{
+	static const struct timespec pause = {0, 50 * 1000000};
+	int			tries;
+
+	for (tries = 0; tries < LOCK_TRIES; tries++)
+	{
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return false;
+}
+
+/*
  * SQLite would let several processes in.  Two relays would replay the same rows,
  * and each would count what it does not know of.
  */
@@ -232,7 +258,7 @@ lock_file(OmSpoolFile *file, const char *path, char *error, size_t error_size)
 	file->lock_fd = open_private(name);
 	if (file->lock_fd < 0)
 		say_errno(error, error_size, "cannot open", name);
-	else if (flock(file->lock_fd, LOCK_EX | LOCK_NB) != 0)
+	else if (!wait_lock(file->lock_fd))
 	{
 		if (errno == EWOULDBLOCK)
 			snprintf(error, error_size, "another relay uses the spool \"%s\"; each needs a file of "

@@ -27,6 +27,7 @@
 #define SERVE_ACTIVE	64		/* webhooks on their way at a time */
 #define SERVE_CAPACITY	16384	/* webhooks it owes at most */
 #define PARALLEL_MAX	256
+#define RATE_MAX	100000
 
 static const char usage_head[] =
 "omnimsg-simulator stands in for Telnyx: it accepts messages, sends signed\n"
@@ -77,6 +78,7 @@ static const char usage_head[] =
 "  --wrong-key            signs with a key nobody knows\n"
 "  --repeat N             sends it N times\n"
 "  --parallel N           as many at a time (1)\n"
+"  --rate N               begins no more than N per second\n"
 "  --attempts N           tries of each (3)\n"
 "  --retry-backoff MS,MS  between them (1000,5000)\n"
 "  --via URL              tell the simulator there that the person wrote, say in the\n"
@@ -302,6 +304,7 @@ command_send(int argc, char **argv)
 		{"file", required_argument, NULL, 0},
 		{"via", required_argument, NULL, 0},
 		{"parallel", required_argument, NULL, 0},
+		{"rate", required_argument, NULL, 0},
 		{"attempts", required_argument, NULL, 0},
 		{"retry-backoff", required_argument, NULL, 0},
 		{"quiet", no_argument, NULL, 0},
@@ -358,6 +361,8 @@ command_send(int argc, char **argv)
 			sender.via = optarg;
 		else if (strcmp(name, "parallel") == 0)
 			delivery.max_active = read_count(optarg, 1, PARALLEL_MAX, name);
+		else if (strcmp(name, "rate") == 0)
+			sender.rate = read_count(optarg, 1, RATE_MAX, name);
 		else if (strcmp(name, "quiet") == 0)
 			delivery.report = false;
 		else if (!om_sim_inbound_set(&inbound, name, optarg, error, sizeof(error)))

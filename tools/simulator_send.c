@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "simulator_json.h"
 #include "simulator_tell.h"
@@ -274,8 +275,30 @@ write_ledger(const struct om_sim_sender *sender, const struct om_sim_inbound *in
 	om_sim_ledger_flush(sender->ledger);
 }
 
+/*
+ * Hold the rate: message number n of a second is not begun before n/rate of it has gone.  Time that
+ * is lost, because nobody answered, is not made up for.
+ */
 static void
-send_once(const struct om_sim_sender *sender, const struct om_sim_inbound *inbound,
+keep_pace(struct om_sim_sender *sender)
+{
+	int64_t		now = om_sim_monotonic_ms();
+	int64_t		due;
+
+	if (sender->rate == 0)
+		return;
+	if (now >= sender->paced_until)
+	{
+		sender->paced_until = now + 1000;
+		sender->paced = 0;
+	}
+	due = sender->paced_until - 1000 + sender->paced++ * 1000 / sender->rate;
+	if (due > now)
+		nanosleep(&(struct timespec) {due - now >= 1000, (due - now) % 1000 * 1000000}, NULL);
+}
+
+static void
+send_once(struct om_sim_sender *sender, const struct om_sim_inbound *inbound,
 		  const char *body, size_t body_len)
 {
 	struct om_sim_delivery *delivery;
@@ -285,6 +308,7 @@ send_once(const struct om_sim_sender *sender, const struct om_sim_inbound *inbou
 	char	   *said = NULL;
 	FILE	   *out;
 
+	keep_pace(sender);
 	om_sim_deliverer_reserve(sender->deliverer, 1, true);
 	delivery = om_sim_alloc(sizeof(*delivery));
 	delivery->event_id = copy_or_uuid(inbound->event_id);
@@ -344,7 +368,7 @@ send_once(const struct om_sim_sender *sender, const struct om_sim_inbound *inbou
 }
 
 void
-om_sim_send(const struct om_sim_sender *sender, const struct om_sim_inbound *inbound)
+om_sim_send(struct om_sim_sender *sender, const struct om_sim_inbound *inbound)
 {
 	char	   *body = NULL;
 	size_t		len = 0;
@@ -388,7 +412,7 @@ read_line(const struct om_sim_json *json, struct om_sim_inbound *inbound,
 }
 
 bool
-om_sim_send_file(const struct om_sim_sender *sender, const struct om_sim_inbound *defaults,
+om_sim_send_file(struct om_sim_sender *sender, const struct om_sim_inbound *defaults,
 				 const char *path, char *error, size_t error_size)
 {
 	struct om_sim_json *json = om_sim_alloc(sizeof(*json));

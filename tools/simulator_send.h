@@ -45,6 +45,9 @@ struct om_sim_sender
 	const char *via;			/* a simulator to tell first, and what became of it; or NULL */
 	struct om_sim_ledger *ledger;
 	struct om_sim_deliverer *deliverer;
+	int			rate;			/* messages begun per second at most; 0: as fast as they go */
+	int64_t		paced_until;	/* om_sim_monotonic_ms(); the sender's own */
+	int64_t		paced;			/* how many in the second that ends then */
 };
 
 extern void om_sim_inbound_init(struct om_sim_inbound *inbound);
@@ -64,14 +67,14 @@ extern bool om_sim_inbound_check(const struct om_sim_inbound *inbound,
 extern void om_sim_send_ended(void *context, const struct om_sim_webhook *webhook);
 
 /* Send it as often as it says; waits while the deliverer is full. */
-extern void om_sim_send(const struct om_sim_sender *sender, const struct om_sim_inbound *inbound);
+extern void om_sim_send(struct om_sim_sender *sender, const struct om_sim_inbound *inbound);
 
 /*
  * Send each line of a file of JSON objects with the same names ("event_id"), those
  * of defaults where a line is silent.  The file is checked as a whole before the
  * first is sent; false with a reason when it is not in order.
  */
-extern bool om_sim_send_file(const struct om_sim_sender *sender,
+extern bool om_sim_send_file(struct om_sim_sender *sender,
 							 const struct om_sim_inbound *defaults, const char *path,
 							 char *error, size_t error_size);
 

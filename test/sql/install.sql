@@ -110,6 +110,15 @@ SELECT c.conrelid::regclass AS append_only, c.conname
 					  'omnimsg.opt_out_requests'::regclass, 'omnimsg.audit_logs'::regclass,
 					  'omnimsg.audit_logs_default'::regclass);
 
+-- nothing of it is gone after a crash, and no view shows more than its reader may see: expect no rows
+SELECT c.relname AS not_durable
+  FROM pg_class c
+ WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 'p';
+SELECT c.relname AS with_the_rights_of_its_owner
+  FROM pg_class c
+ WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind = 'v'
+   AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
+
 -- a misspelled setting of ours is refused
 SET omnimsg.dispatsh = off;
 

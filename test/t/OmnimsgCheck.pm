@@ -1,0 +1,252 @@
+# OmnimsgCheck.pm: whether what both sides have on record fits together.
+#
+#   my $check = OmnimsgCheck->new($node, ledgers => [FILES]);
+#   for my $invariant ($check->invariants)
+#   {
+#       my ($name, @violations) = @$invariant;
+#       is("@violations", '', $name);
+#   }
+#
+# The ledgers are those of "omnimsg-simulator send --ledger": a line of kind "message" before a delivery, one of kind
+# "webhook" after each attempt.  What was sent by the dispatcher is in the serving simulator's own
+# ledger.  Nothing here is computed by omnimsg: what should be in the database is reckoned from the ledgers.
+
+package OmnimsgCheck;
+
+use strict;
+use warnings;
+
+use JSON::PP qw(decode_json);
+
+my $opt_out = qr/\A\s*(?:stop|stopall|unsubscribe|cancel|end|quit|revoke)\s*\z/i;
+my $opt_in = qr/\A\s*(?:start|unstop)\s*\z/i;
+my $shown = 5;					# violations of one invariant that are told
+
+sub new
+{
+	my ($class, $node, %options) = @_;
+	my $self = bless { node => $node, %options }, $class;
+
+	$self->_read($_) for @{ $self->{ledgers} };
+	return $self;
+}
+
+sub _read
+{
+	my ($self, $file) = @_;
+
+	open my $handle, '<', $file or die "$file: $!";
+	while (my $line = <$handle>)
+	{
+		next if $line !~ /\n\z/;
+		my $row = decode_json($line);
+		if ($row->{kind} eq 'message')
+		{
+			# of several lines of one message the first: the others are its duplicates
+			$self->{sent}{ $row->{message_id} } //= $row;
+			$self->{untampered}{ $row->{message_id} } = 1 if !$row->{tampered};
+		}
+		$self->{answered}{ $row->{message_id} } = 1
+			if $row->{kind} eq 'webhook' && $row->{http} >= 200 && $row->{http} < 300;
+	}
+	return;
+}
+
+sub sent { return scalar keys %{ $_[0]{sent} } }
+sub answered { return scalar keys %{ $_[0]{answered} } }
+
+sub _lines { my ($self, $sql) = @_; return split /\n/, $self->{node}->psql($sql) }
+
+sub _few
+{
+	my (@all) = @_;
+
+	return @all > $shown ? (@all[0 .. $shown - 1], '... ' . @all . ' in all') : @all;
+}
+
+# each as [name, violations]
+sub invariants
+{
+	my ($self) = @_;
+
+	return (
+		['I1 what was answered 200 is stored, once', _few($self->answered_is_stored)],
+		['I2 what was not answered is stored at most once', _few($self->stored_at_most_once)],
+		['I3 nothing is stored that nobody signed', _few($self->nothing_unsigned)],
+		['I4 consent is what the messages say', _few($self->consent)],
+		['I5 at most one reply to each trigger of an address, confirmations within 300 s', _few($self->replies)],
+		['I6 each effect has its one row in the audit, in its own transaction', _few($self->audit)],
+		['I7 received = applied + ignored + dead + pending', _few($self->conservation)],
+		['I8 everything is with the organization of its number', _few($self->organizations)],
+		['I9 nothing is stuck', _few($self->stuck)],
+	);
+}
+
+sub answered_is_stored
+{
+	my ($self) = @_;
+	my %stored = map { $_ => 1 } $self->_lines("SELECT m.external_message_id FROM omnimsg.messages m
+		JOIN omnimsg.events e ON e.message_id = m.id AND e.dedupe_key = 'received:' || m.external_message_id
+		WHERE m.direction = 'inbound' AND e.outcome = 'applied'");
+
+	return map { "$_ was answered 200 and is not stored" } grep { !$stored{$_} } sort keys %{ $self->{answered} };
+}
+
+sub stored_at_most_once
+{
+	my ($self) = @_;
+
+	return map { "$_ is stored more than once" } $self->_lines("SELECT external_message_id FROM omnimsg.messages
+		WHERE direction = 'inbound' GROUP BY 1 HAVING count(*) > 1 ORDER BY 1");
+}
+
+sub nothing_unsigned
+{
+	my ($self) = @_;
+
+	return map { "$_ is stored" } grep { !$self->{untampered}{$_} }
+		$self->_lines("SELECT external_message_id FROM omnimsg.messages WHERE direction = 'inbound'
+			UNION SELECT substr(dedupe_key, 10) FROM omnimsg.events WHERE dedupe_key LIKE 'received:%' ORDER BY 1");
+}
+
+# the latest STOP or START of an address decides, STOP at the same time; by what is stored, for a message that was
+# not answered may be there or not
+sub consent
+{
+	my ($self) = @_;
+	my %stored = map { $_ => 1 } $self->_lines("SELECT external_message_id FROM omnimsg.messages WHERE direction = 'inbound'");
+	my (%latest, %state);
+
+	for my $id (grep { $stored{$_} && $self->{sent}{$_} } keys %{ $self->{sent} })
+	{
+		my $row = $self->{sent}{$id};
+		my $word = $row->{text} =~ $opt_out ? 'opted_out' : $row->{text} =~ $opt_in ? 'opted_in' : next;
+		my $key = "$row->{to}|$row->{from}";
+		my $before = $latest{$key};
+
+		next if defined $before && ($before gt $row->{received_at} || $before eq $row->{received_at} && $word eq 'opted_in');
+		$latest{$key} = $row->{received_at};
+		$state{$key} = $word;
+	}
+	my %found = map { /\A(.*)\|(\w+)\z/ ? ($1 => $2) : () } $self->_lines("SELECT n.phone_number, c.address, c.state
+		FROM omnimsg.consents c JOIN omnimsg.inbound_phone_numbers n ON n.organization_id = c.organization_id
+		WHERE c.channel = 'sms' AND c.scope = 'all' AND c.state IS NOT NULL");
+	my %all = (%state, %found);
+
+	return ((map { "$_ is " . ($found{$_} // 'none') . ' and should be ' . ($state{$_} // 'none') }
+		grep { ($found{$_} // '') ne ($state{$_} // '') } sort keys %all),
+		$self->_lines("SELECT 'account ' || a.id || ' says something else than the consent of its phone'
+			FROM omnimsg.collection_accounts a JOIN omnimsg.consents c ON c.organization_id = a.organization_id
+				AND c.address = a.primary_phone AND c.channel = 'sms' AND c.scope = 'all' AND c.state IS NOT NULL
+			WHERE a.secondary_phone IS NULL AND a.sms_consent IS DISTINCT FROM (c.state = 'opted_in')
+				AND NOT EXISTS (SELECT 1 FROM omnimsg.account_repairs r WHERE r.account_id = a.id)"));
+}
+
+# what the dispatcher really asked of the provider
+sub replies
+{
+	my ($self) = @_;
+	my (%posts, @violations);
+	my %stopped;
+
+	for my $row (values %{ $self->{sent} })
+	{
+		push @{ $stopped{ $row->{from} } }, $row->{received_at} if $row->{text} =~ $opt_out;
+	}
+	for my $post ($self->{node}->ledger(kind => 'post'))
+	{
+		my $confirms = $post->{text} =~ /unsubscribed/;
+
+		# a second one after an error that says that nothing was sent is no second text
+		push @{ $posts{"$post->{from} to $post->{to}: $post->{text_sha256}"} }, $post
+			if $post->{accepted} || $post->{http} == 0 || $post->{http} >= 500;
+		push @violations, "a confirmation went to $post->{to}, who said nothing"
+			if $confirms && !$stopped{ $post->{to} };
+	}
+	push @violations, map { 'sent ' . scalar(@{ $posts{$_} }) . ' times from ' . substr($_, 0, 50) }
+		grep { @{ $posts{$_} } > 1 } sort keys %posts;
+	push @violations, map { "$_ was confirmed later than 300 s" } $self->_lines("SELECT o.id FROM omnimsg.outbox o
+		JOIN omnimsg.messages m ON m.id = o.message_id
+		JOIN omnimsg.opt_out_requests q ON q.organization_id = o.organization_id AND q.id = o.request_id
+		WHERE o.kind = 'opt_out_confirmation' AND m.sent_at > q.occurred_at + interval '300 s'");
+	return @violations;
+}
+
+# a message has one row of its arrival, one for what it asks and one for the reply that it got, all of the same
+# transaction, and a reply one end; xmin names the transaction
+sub audit
+{
+	my ($self) = @_;
+
+	return $self->_lines(<<'SQL');
+SELECT 'message ' || m.external_message_id || ' has not one row MESSAGE_RECEIVED of its transaction'
+  FROM omnimsg.messages m
+ WHERE m.direction = 'inbound'
+   AND (SELECT string_agg(a.xmin::text, ' ') FROM omnimsg.audit_logs a
+		 WHERE a.organization_id = m.organization_id AND a.resource_id = m.id AND a.action = 'MESSAGE_RECEIVED') IS DISTINCT FROM m.xmin::text
+UNION ALL
+SELECT 'the journal has ' || m.external_message_id || ' of another transaction'
+  FROM omnimsg.messages m JOIN omnimsg.events e ON e.provider = 'telnyx' AND e.dedupe_key = 'received:' || m.external_message_id
+ WHERE m.direction = 'inbound' AND e.xmin <> m.xmin
+UNION ALL
+SELECT 'request ' || r.id || ' is not of the transaction of its message, or has not one row in the audit'
+  FROM omnimsg.opt_out_requests r JOIN omnimsg.messages m ON m.organization_id = r.organization_id AND m.id = r.message_id
+ WHERE r.xmin <> m.xmin
+	OR r.channel = 'sms'
+	   AND (SELECT count(*) FROM omnimsg.audit_logs a
+			 WHERE a.organization_id = r.organization_id AND a.resource_id IN (r.id, m.id) AND a.xmin = m.xmin
+			   AND a.action = CASE r.request_type WHEN 'opt_out' THEN 'OPT_OUT_REQUESTED' ELSE 'OPT_IN_CONFIRMED' END) <> 1
+UNION ALL
+SELECT 'reply ' || o.message_id || ' has not one row AUTO_REPLY_QUEUED'
+  FROM omnimsg.outbox o
+ WHERE (SELECT count(*) FROM omnimsg.audit_logs a
+		 WHERE a.organization_id = o.organization_id AND a.resource_id = o.message_id AND a.action = 'AUTO_REPLY_QUEUED') <> 1
+UNION ALL
+SELECT 'reply ' || o.message_id || ', ' || o.state || ', has not one end in the audit'
+  FROM omnimsg.outbox o
+ WHERE o.settled_at IS NOT NULL
+   AND (SELECT count(*) FROM omnimsg.audit_logs a
+		 WHERE a.organization_id = o.organization_id AND a.resource_id = o.message_id
+		   AND a.action IN ('AUTO_REPLY_SENT', 'AUTO_REPLY_FAILED', 'AUTO_REPLY_SUPPRESSED')) <> 1
+SQL
+}
+
+sub conservation
+{
+	my ($self) = @_;
+
+	return $self->_lines("SELECT provider || ': ' || difference || ' are missing' FROM omnimsg.conservation WHERE NOT is_conserved");
+}
+
+sub organizations
+{
+	my ($self) = @_;
+
+	return $self->_lines(<<'SQL');
+SELECT 'message ' || m.id || ' is with another organization than its number'
+  FROM omnimsg.messages m
+ WHERE NOT EXISTS (SELECT 1 FROM omnimsg.inbound_phone_numbers n
+					WHERE n.organization_id = m.organization_id AND n.phone_number = m.our_address)
+UNION ALL
+SELECT 'message ' || m.id || ' is linked to an account of another organization'
+  FROM omnimsg.messages m
+ WHERE m.account_id IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM omnimsg.collection_accounts a
+					WHERE a.organization_id = m.organization_id AND a.id = m.account_id)
+SQL
+}
+
+sub stuck
+{
+	my ($self) = @_;
+
+	return $self->_lines(<<'SQL');
+SELECT 'item ' || o.id || ' is ' || o.state || ' since ' || o.created_at
+  FROM omnimsg.outbox o WHERE o.settled_at IS NULL
+UNION ALL
+SELECT 'event ' || e.dedupe_key || ' waits: ' || e.reason
+  FROM omnimsg.events e WHERE e.outcome = 'pending' AND e.external_message_id IN (SELECT m.external_message_id FROM omnimsg.messages m)
+SQL
+}
+
+1;
