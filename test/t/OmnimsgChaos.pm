@@ -195,7 +195,7 @@ sub lossy_proxy
 	my $select = IO::Select->new($listener);
 	my (%other, %loses);
 
-	while (getppid == $parent)
+	while (getppid() == $parent)
 	{
 		for my $from ($select->can_read(0.5))
 		{
@@ -210,7 +210,7 @@ sub lossy_proxy
 			}
 			my $to = $other{$from} or next;
 			my $bytes = sysread $from, my $data, 65536;
-			next if $bytes && !$loses{$from} && syswrite($to, $data) == $bytes;
+			next if $bytes && !$loses{$from} && (syswrite($to, $data) // 0) == $bytes;
 			# closed, or an answer that gets lost
 			$select->remove($from, $to);
 			delete @other{ $from, $to };
