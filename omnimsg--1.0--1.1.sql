@@ -679,11 +679,14 @@ REVOKE EXECUTE ON FUNCTION omnimsg.purge_expired() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.purge_expired() IS 'the part of omnimsg_maintain() that takes no strong locks: what has expired row by row, never consent and never what is under a legal hold; more tells that it stopped before the end';
 
 CREATE FUNCTION omnimsg.lock_soon(statement pg_catalog.text) RETURNS pg_catalog.bool
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
 AS $$
+DECLARE
+	patience text;
 BEGIN
-	FOR n IN 1 .. 3 LOOP
+	FOREACH patience IN ARRAY ARRAY['10ms', '30ms', '100ms'] LOOP
 		BEGIN
+			PERFORM set_config('lock_timeout', patience, true);
 			EXECUTE statement;
 			RETURN true;
 		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -694,7 +697,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION omnimsg.lock_soon(pg_catalog.text) FROM PUBLIC;
-COMMENT ON FUNCTION omnimsg.lock_soon(pg_catalog.text) IS 'run a LOCK TABLE, up to three times for as long as lock_timeout says; whether that gave the locks';
+COMMENT ON FUNCTION omnimsg.lock_soon(pg_catalog.text) IS 'run a LOCK TABLE, up to three times, waiting 100 ms at most, and less at first: others queue behind; whether that gave the locks';
 
 CREATE OR REPLACE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.text, OUT object pg_catalog.text,
 		OUT rows pg_catalog.int8)
