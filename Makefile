@@ -253,6 +253,11 @@ torture-spool: fault-tests
 	build/spool_drive cuts $(CUTS) $$$$ $(CURDIR)/build/spool_torture $(CURDIR)/build/powercut.so
 	build/spool_drive sweep 3000 $(CURDIR)/build/spool_torture $(CURDIR)/build/fail.so
 
+# the long forms of test/t/032_unavailable.pl, six outages each, and 033_disk.pl, three full disks each
+OUTAGE_ROUNDS = 9
+torture-outages:
+	$(TOOL) sh -c 'for i in $$(seq $(OUTAGE_ROUNDS)); do tools/test tap 032_unavailable 033_disk || exit 1; done'
+
 # objects are kept, so that the second build is quick
 .SECONDARY:
 
@@ -296,6 +301,7 @@ torture:
 	$(TOOL) tools/packages build run test
 	$(TOOL) tools/instance install .run
 	$(TOOL) make torture-spool
+	$(TOOL) make torture-outages PG_CONFIG='$(PG_CONFIG)'
 	$(TOOL) make build/model PG_CONFIG='$(PG_CONFIG)'
 	$(TOOL) tools/instance start .run/torture
 	. .run/torture/env && psql -X -q -c 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
@@ -325,10 +331,11 @@ help:
 	@echo 'make bench-intent  how long that takes'
 	@echo 'make torture     100000 random sequences of what changes consent, against a model (SEQUENCES=...)'
 	@echo 'make torture-spool  10000 power cuts of the relay'"'"'s spool (CUTS=...), and every call that can fail'
+	@echo 'make torture-outages  54 outages of the database and 27 full disks (OUTAGE_ROUNDS=...)'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets oracle-tests fault-tests torture-spool bench-phone phone-tables phone-oracle clang-check \
+	unit-tests fuzz-targets oracle-tests fault-tests torture-spool torture-outages bench-phone phone-tables phone-oracle clang-check \
 	score bench-intent intent-words packages run stop test torture clean distclean \
 	remove-instance help

@@ -129,6 +129,15 @@ exec(OmSpoolFile *file, const char *sql)
 	return code == SQLITE_OK ? code : sqlite3_extended_errcode(file->db);
 }
 
+/* Without memory even an attempt to undo the transaction before may have failed. */
+static int
+begin(OmSpoolFile *file)
+{
+	int			code = sqlite3_get_autocommit(file->db) ? SQLITE_OK : exec(file, "ROLLBACK");
+
+	return code == SQLITE_OK ? exec(file, "BEGIN IMMEDIATE") : code;
+}
+
 /* One step of a statement without rows */
 static int
 step(OmSpoolFile *file, sqlite3_stmt *statement)
@@ -510,7 +519,7 @@ om_spool_file_put(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 		snprintf(file->error, sizeof(file->error), "the file system is full");
 		return OM_SPOOL_FULL;
 	}
-	code = exec(file, "BEGIN IMMEDIATE");
+	code = begin(file);
 	for (i = 0; i < n && code == SQLITE_OK; i++)
 		code = insert(file, &rows[i]);
 	if (code == SQLITE_OK)
@@ -620,7 +629,7 @@ pass_over(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 static void
 delete_undeleted(OmSpoolFile *file)
 {
-	int			code = file->num_undeleted > 0 ? exec(file, "BEGIN IMMEDIATE") : SQLITE_ABORT;
+	int			code = file->num_undeleted > 0 ? begin(file) : SQLITE_ABORT;
 	int			i;
 
 	for (i = 0; i < file->num_undeleted && code == SQLITE_OK; i++)
@@ -717,7 +726,7 @@ OmSpoolResult
 om_spool_file_settle(OmSpoolFile *file, const OmSpoolRow *rows, int n, bool *known)
 {
 	int			done = 0;
-	int			code = exec(file, "BEGIN IMMEDIATE");
+	int			code = begin(file);
 	int			i;
 
 	for (i = 0; i < n && code == SQLITE_OK; i++)

@@ -7,7 +7,8 @@
  *		a moment taken by chance; then the file must be sound and hold all that was said to be
  *		kept and not taken by the replay.  The same file goes on into the next cut, 25 times.
  * spool_drive sweep N DIRECTORY FAIL.SO
- *		The first, the second ... up to the N-th call of each kind fails, once and for ever.
+ *		The first, the second ... call of each kind fails, once and for ever, up to the last that is made, in
+ *		at most N places; with N below 1000 the places get further apart.
  *
  * Speaks TAP.  Deliveries are numbers; a body follows from its number, so that any byte of it that
  * is wrong is seen.
@@ -400,6 +401,8 @@ sweep(long limit, const char *directory, const char *shim)
 			const char *wrong = NULL;
 			bool		happened = true;
 			int			status = 0;
+			long		places = 0;
+			long		last = 0;
 			long		n;
 
 			setenv("FAIL_CALL", calls[c], 1);
@@ -407,8 +410,10 @@ sweep(long limit, const char *directory, const char *shim)
 				setenv("FAIL_STICKY", "1", 1);
 			else
 				unsetenv("FAIL_STICKY");
-			for (n = 1; n <= limit && happened && wrong == NULL; n++)
+			for (n = 1; places < limit && happened && wrong == NULL; n += limit < 1000 ? 1 + n / 40 : 1)
 			{
+				places++;
+				last = n;
 				remove_spool(directory);
 				set_number("FAIL_AT", n);
 				happened = run(command, shim, &status);
@@ -419,9 +424,9 @@ sweep(long limit, const char *directory, const char *shim)
 			test++;
 			failed += wrong != NULL;
 			printf("%sok %d - %s fails %s: what is kept is there, and the next delivery is kept (%ld places)\n",
-				   wrong != NULL ? "not " : "", test, calls[c], sticky ? "for ever" : "once", n - 2);
+				   wrong != NULL ? "not " : "", test, calls[c], sticky ? "for ever" : "once", places);
 			if (wrong != NULL)
-				printf("# call %ld: %s (status %d)\n", n - 1, wrong, status);
+				printf("# call %ld: %s (status %d)\n", last, wrong, status);
 		}
 	}
 	printf("1..%d\n", test);
