@@ -1,5 +1,5 @@
-# Copies stay silent: a thousand texts are due, and no dump, clone, backup or promoted standby sends one of them
-# before it is armed.
+# Copies stay silent: a thousand texts are due, and no dump, clone, backup, promoted standby or upgraded cluster sends
+# one of them before it is armed.
 
 use strict;
 use warnings;
@@ -96,7 +96,7 @@ silent($node, 'CREATE DATABASE TEMPLATE', 'copied from database "omnimsg" of thi
 
 # ---- copies of the cluster ----
 
-my %sends = ('omnimsg.database' => 'omnimsg', 'omnimsg.dispatch' => 'on', 'omnimsg.rate_limit' => 10000);
+my %sends = ('omnimsg.database' => 'omnimsg', 'omnimsg.dispatch' => 'on', 'omnimsg.rate_limit' => 10000, 'omnimsg.poll_interval' => '100ms');
 my $backup = Server->base_backup($node, 'backup');
 
 $backup->start(%sends);
@@ -120,8 +120,16 @@ is(tables($standby), $original, 'it has every row');
 $standby->promote;
 silent($standby, 'promoted standby', 'promoted or recovered to a point in time: timeline 2, armed on 1');
 
+# ---- the same cluster, and what it becomes ----
+
 # the same directory on another timeline, as after a switch-over and back
 $node->stop_postgres;
+my $upgraded = Server->upgraded($node, 'upgraded');
+
+$upgraded->start(%sends);
+silent($upgraded, 'pg_upgrade', 'restored from another cluster');
+$upgraded->stop;
+
 my $same = Server->new($node, $node->dir . '/data');
 
 $same->write('standby.signal', '');

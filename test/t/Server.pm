@@ -33,7 +33,7 @@ sub _as_owner
 {
 	my ($self, $program, @arguments) = @_;
 	my ($uid, $gid) = (stat $self->{node}->dir . '/data/')[4, 5];
-	my @command = ($self->{node}->_bindir . "/$program", @arguments);
+	my @command = ('sh', '-c', 'cd "$0" && exec "$@"', $self->{directory} // '/', $self->{node}->_bindir . "/$program", @arguments);
 
 	unshift @command, 'setpriv', "--reuid=$uid", "--regid=$gid", '--init-groups', '--' if $> == 0;
 	return $self->{node}->_run(@command);
@@ -57,6 +57,22 @@ sub base_backup
 
 	$self->_must('pg_basebackup', '-D', $self->{data}, '-c', 'fast', '-X', 'stream', '-h', $node->env('PGHOST'),
 		'-p', $source->{port} // 5432, '-U', 'postgres', @options);
+	return $self;
+}
+
+# upgraded(NODE, NAME): a new cluster that pg_upgrade has filled from the one of the instance, which is stopped
+sub upgraded
+{
+	my ($class, $node, $name) = @_;
+	my $self = $class->new($node, $node->dir . "/$name");
+	my $loaded = '-c shared_preload_libraries=omnimsg,pg_cron -c cron.database_name=omnimsg';
+
+	$self->_must('initdb', '-D', $self->{data}, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8');
+	$self->write('postgresql.conf', "include '../data/instance.conf'\n");
+	# it writes a script into the current directory
+	local $self->{directory} = $self->{data};
+	$self->_must('pg_upgrade', '-b', $node->_bindir, '-B', $node->_bindir, '-d', $node->dir . '/data', '-D', $self->{data},
+		'-U', 'postgres', '-s', $node->env('PGHOST'), '-o', $loaded, '-O', $loaded);
 	return $self;
 }
 
