@@ -258,6 +258,11 @@ OUTAGE_ROUNDS = 9
 torture-outages:
 	$(TOOL) sh -c 'for i in $$(seq $(OUTAGE_ROUNDS)); do tools/test tap 032_unavailable 033_disk || exit 1; done'
 
+# the long form of test/t/052_send_matrix.pl: all 336 cells each time
+MATRIX_ROUNDS = 5
+torture-sending:
+	$(TOOL) sh -c 'for i in $$(seq $(MATRIX_ROUNDS)); do OMNIMSG_ROUNDS=1 tools/test tap 052_send_matrix || exit 1; done'
+
 # objects are kept, so that the second build is quick
 .SECONDARY:
 
@@ -302,6 +307,7 @@ torture:
 	$(TOOL) tools/instance install .run
 	$(TOOL) make torture-spool
 	$(TOOL) make torture-outages PG_CONFIG='$(PG_CONFIG)'
+	$(TOOL) make torture-sending PG_CONFIG='$(PG_CONFIG)'
 	$(TOOL) make build/model PG_CONFIG='$(PG_CONFIG)'
 	$(TOOL) tools/instance start .run/torture
 	. .run/torture/env && psql -X -q -c 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
@@ -332,10 +338,11 @@ help:
 	@echo 'make torture     100000 random sequences of what changes consent, against a model (SEQUENCES=...)'
 	@echo 'make torture-spool  10000 power cuts of the relay'"'"'s spool (CUTS=...), and every call that can fail'
 	@echo 'make torture-outages  54 outages of the database and 27 full disks (OUTAGE_ROUNDS=...)'
+	@echo 'make torture-sending  the send matrix, 336 cells (MATRIX_ROUNDS=...)'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets oracle-tests fault-tests torture-spool torture-outages bench-phone phone-tables phone-oracle clang-check \
+	unit-tests fuzz-targets oracle-tests fault-tests torture-spool torture-outages torture-sending bench-phone phone-tables phone-oracle clang-check \
 	score bench-intent intent-words packages run stop test torture clean distclean \
 	remove-instance help
