@@ -66,4 +66,20 @@ is($node->psql('SELECT count(*) FROM omnimsg.consent_repairs'), 0, 'nothing is l
 is(scalar(grep { $_->{to} eq $person } $node->ledger(kind => 'post')), 0,
 	'the provider was never asked to send anything to the person');
 
+# ---- a burst: the copies of six thousand accounts differ, as after an import that nobody saw ----
+
+$node->psql(<<"SQL");
+SET row_security = off;		-- the trigger leaves the rows alone
+INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone)
+	SELECT '$organization', 'one of many', '+1555203' || n FROM generate_series(1000, 6999) AS n;
+INSERT INTO omnimsg.consents (organization_id, channel, address, state, decided_at, changed_at)
+	SELECT '$organization', 'sms', '+1555203' || n, 'opted_out', now() - interval '1 minute', now() - interval '1 minute' + n * interval '1 microsecond'
+	  FROM generate_series(1000, 6999) AS n;
+ANALYZE omnimsg.collection_accounts, omnimsg.consents;
+SELECT pg_terminate_backend(pid, 5000) FROM omnimsg_worker_status();
+SQL
+# a third of them each half minute would take longer
+ok($node->poll("SELECT count(*) FROM omnimsg.collection_accounts WHERE name = 'one of many' AND sms_consent IS NOT FALSE", 0, 25),
+	'the copies of consent on many accounts are repaired in one go');
+
 done_testing;
