@@ -202,7 +202,7 @@ for my $path (qw(/healthz /readyz /metrics))
 # ---- metrics ----
 
 my $page = $node->request(GET => '/metrics')->{body};
-is(join("\n", grep { !/^(# (HELP|TYPE) omnimsg_relay_\w+ .+|omnimsg_relay_\w+(\{\w+="[^"]+"\})? [0-9.e+]+)$/ }
+is(join("\n", grep { !/^(# (HELP|TYPE) omnimsg_relay_\w+ .+|omnimsg_relay_\w+(\{\w+="[^"]+"\})? -?[0-9.e+-]+)$/ }
 	split /\n/, $page), '', 'the metrics are in the format of Prometheus');
 my @before = map { metric($_) } 'requests_total{code="401"}', 'verifications_total{result="wrong"}', 'requests_total{code="200"}';
 $node->deliver($signed, body => "$signed->{body} ");

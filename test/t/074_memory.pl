@@ -1,0 +1,114 @@
+# After some thousand events and sendings relay, worker and backends hold as much memory and as many files as before.
+#
+# OMNIMSG_EVENTS (6000) makes it longer.
+
+use strict;
+use warnings;
+
+use JSON::PP qw(encode_json);
+use Omnimsg;
+use Test::More;
+
+my $events = $ENV{OMNIMSG_EVENTS} // 6000;
+my $seed = $ENV{OMNIMSG_SEED} // int rand 2**31;
+
+diag("seed $seed, $events events");
+srand $seed;
+
+my $node = Omnimsg->new;
+my $made = $node->seed;
+my $file = $node->dir . '/messages.jsonl';
+my $number = 0;
+
+$node->setting('omnimsg.rate_limit', '2000');
+
+# so many messages, of which one in four is answered, each from somebody else
+sub messages
+{
+	my ($count) = @_;
+
+	open my $out, '>', $file or die "$file: $!";
+	for (1 .. $count)
+	{
+		my $from = sprintf '+1555%07d', 2100000 + $number++;
+
+		print {$out} encode_json({ from => $from, to => $made->{did}, text => (qw(STOP Hello Thanks), 'When?')[rand 4] }), "\n";
+	}
+	close $out or die "$file: $!";
+	$node->send(file => $file, parallel => 16, quiet => undef)->{exit} == 0 or die 'they were not all taken';
+	$node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 120) or die 'replies were not sent';
+	$node->poll("SELECT count(*) FROM omnimsg.messages WHERE status IN ('sent', 'sending')", 0, 60) or die 'nor delivered';
+	return;
+}
+
+# kB of a process in memory, and how many files it has open
+sub size_of
+{
+	my ($pid) = @_;
+	my ($rss) = do { open my $in, '<', "/proc/$pid/status" or die "status of $pid: $!"; local $/; <$in> =~ /^RssAnon:\s+(\d+)/m };
+
+	opendir my $fds, "/proc/$pid/fd" or die "fd of $pid: $!";
+	return ($rss, scalar grep { /\A\d/ } readdir $fds);
+}
+
+# bytes that the worker's memory contexts hold, as the server writes into its log when asked
+sub contexts
+{
+	my ($pid) = @_;
+	my $log = $node->dir . '/log/postgres.log';
+	my $before = -s $log;
+	my $total;
+
+	$node->psql("SELECT pg_log_backend_memory_contexts($pid)");
+	$node->wait_until(sub {
+		open my $in, '<', $log or die "$log: $!";
+		seek $in, $before, 0;
+		local $/;
+		($total) = <$in> =~ /\[$pid\].*Grand total: (\d+) bytes/;
+		return $total;
+	}, 30) or die 'the worker does not log its memory';
+	return $total;
+}
+
+sub worker { return $node->psql('SELECT pid FROM omnimsg_worker_status()') }
+
+# what is made once is made first: plans, buffers, SQLite's cache
+messages($events / 3);
+my $relay = $node->relay_pid;
+my $worker = worker();
+my ($relay_before, $relay_fds) = size_of($relay);
+my ($worker_before, $worker_fds) = size_of($worker);
+my $contexts_before = contexts($worker);
+
+messages($events);
+my ($relay_after, $relay_fds_after) = size_of($relay);
+my ($worker_after, $worker_fds_after) = size_of($worker);
+my $contexts_after = contexts($worker);
+
+is(worker(), $worker, 'the worker is the same');
+is($node->relay_pid, $relay, 'and so is the relay');
+note("relay: $relay_before kB, then $relay_after kB; worker: $worker_before kB, then $worker_after kB; its contexts: $contexts_before, then $contexts_after bytes");
+# an arena of malloc more or less says nothing; what every event left behind would
+cmp_ok($relay_after - $relay_before, '<', 2048 + $events * 0.1, 'the relay keeps less than 0.1 kB per event');
+cmp_ok($contexts_after - $contexts_before, '<', 65536 + $events * 4, 'the worker\'s memory contexts keep less than 4 bytes per event');
+cmp_ok($worker_after - $worker_before, '<', 4096 + $events * 0.1, 'the worker as a whole keeps less than 0.1 kB per event');
+cmp_ok($relay_fds_after, '<=', $relay_fds + 5, "the relay has as many files open as before ($relay_fds, then $relay_fds_after)");
+cmp_ok($worker_fds_after, '<=', $worker_fds + 5, "and the worker ($worker_fds, then $worker_fds_after)");
+
+# ---- a backend that ingests all the time ----
+
+my $session = $node->session;
+my $bytes = 'SELECT sum(total_bytes) FROM pg_backend_memory_contexts';
+my $ingest = <<"SQL";
+SELECT count(*) FROM generate_series(1, 200) AS n CROSS JOIN LATERAL omnimsg_ingest('telnyx', convert_to(format(
+	'{"data":{"event_type":"message.received","id":"%s","payload":{"id":"%s","from":{"phone_number":"+1555%s"},"to":[{"phone_number":"$made->{did}"}],"text":"Hello"}}}',
+	gen_random_uuid(), gen_random_uuid(), 2500000 + n), 'UTF8'))
+SQL
+$session->query($ingest) for 1 .. 3;
+my $backend_before = $session->query($bytes);
+$session->query($ingest) for 1 .. 10;
+my $backend_after = $session->query($bytes);
+note("a backend: $backend_before, then $backend_after bytes");
+cmp_ok($backend_after - $backend_before, '<', 65536, 'a backend holds no more after two thousand further events');
+
+done_testing;
