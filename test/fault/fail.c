@@ -6,7 +6,7 @@
  * later ones fail, too.  Only what happens between om_fail_arm(1) and om_fail_arm(0)
  * counts, with FAIL_ARMED=1 all of it, and of calls on files only those below FAIL_DIR.
  *
- * With FAIL_ON_SIGNAL=1 each SIGUSR2 begins anew: after the first one the first call fails, after the
+ * FAIL_SLOW_MS makes each flush take that long.  With FAIL_ON_SIGNAL=1 each SIGUSR2 begins anew: after the first one the first call fails, after the
  * second one the second, and so on.  There are send, recv, poll and connect as well, on whatever.
  */
 #define _GNU_SOURCE
@@ -36,6 +36,7 @@ static const char *call;
 static const char *directory;
 static atomic_long at;
 static bool sticky;
+static unsigned int slow_ms;
 static atomic_int armed;
 static atomic_long calls;
 static atomic_int happened;
@@ -67,6 +68,7 @@ begin(void)
 	directory = getenv("FAIL_DIR");
 	at = getenv("FAIL_AT") ? atol(getenv("FAIL_AT")) : 0;
 	sticky = getenv("FAIL_STICKY") != NULL;
+	slow_ms = getenv("FAIL_SLOW_MS") ? (unsigned int) atol(getenv("FAIL_SLOW_MS")) : 0;
 	atomic_store(&armed, getenv("FAIL_ARMED") != NULL);
 	if (getenv("FAIL_ON_SIGNAL") != NULL)
 		signal(SIGUSR2, begin_anew);
@@ -238,6 +240,8 @@ fsync(int fd)
 		errno = EIO;
 		return -1;
 	}
+	if (slow_ms > 0 && is_ours(fd))
+		usleep(slow_ms * 1000);
 	return real_fsync(fd);
 }
 
@@ -249,6 +253,8 @@ fdatasync(int fd)
 		errno = EIO;
 		return -1;
 	}
+	if (slow_ms > 0 && is_ours(fd))
+		usleep(slow_ms * 1000);
 	return real_fdatasync(fd);
 }
 

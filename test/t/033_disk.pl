@@ -1,4 +1,4 @@
-# Disks get full: that of the spool, that of pg_wal, and both at once; or a flush fails.  Nothing that was answered 200 is lost, what
+# Disks get full: that of the spool, that of pg_wal, and both at once; or a flush fails, or takes long.  Nothing that was answered 200 is lost, what
 # cannot be kept is answered 503, and with space everything goes on by itself (a server that has stopped
 # for want of space is started again, as its service manager would do).
 #
@@ -180,6 +180,32 @@ is($alone->ended, 0, 'the relay ends as it should');
 	is(deliver($again->url), 200, 'another one on the same file takes deliveries again');
 	symlink $node->env('PGHOST'), $socket or die $!;
 	ok(spool_is_empty($again->url), 'and replays them');
+}
+
+# ---- a disk that takes its time ----
+
+{
+	my $slow = private("$place/slow");
+	my @names = qw(LD_PRELOAD FAIL_SLOW_MS FAIL_DIR FAIL_ARMED);
+	my $maker = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$slow/spool.db");
+
+	# to make the file takes many flushes
+	$maker->url;
+	$maker->signal('TERM');
+	$maker->ended;
+	local @ENV{@names} = ($node->simulator =~ s/omnimsg-simulator$/fail.so/r, 2000, $slow, 1);
+	my $patient = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$slow/spool.db",
+		DATABASE => 'host=/nowhere port=5432 dbname=omnimsg user=omnimsg_relay');
+	delete @ENV{@names};
+	$url = $patient->url;
+	for (1 .. 2)
+	{
+		my $answer = $node->deliver($node->signed(from => '+15552000101', to => $made->{did}, text => 'Hello'), url => $url);
+
+		is($answer->{status}, 503, 'what a slow disk has not flushed in time is answered 503');
+		cmp_ok($answer->{seconds}, '<', 2, 'before the provider gives up');
+	}
+	is($node->request(GET => '/metrics', url => $url)->{status}, 200, 'nothing else waits for the disk');
 }
 
 # ---- that of pg_wal, and one that a second relay's spool shares with it ----
