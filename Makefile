@@ -245,24 +245,6 @@ build/%.so: test/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -Wno-format-truncation -O2 -g -fPIC -shared -o $@ $< -ldl -lpthread
 
-# the long form of test/t/034_powercut.pl
-CUTS = 10000
-torture-spool: fault-tests
-	rm -rf build/spool_torture
-	mkdir -m 0700 -p build/spool_torture
-	build/spool_drive cuts $(CUTS) $$$$ $(CURDIR)/build/spool_torture $(CURDIR)/build/powercut.so
-	build/spool_drive sweep 3000 $(CURDIR)/build/spool_torture $(CURDIR)/build/fail.so
-
-# the long forms of test/t/032_unavailable.pl, six outages each, and 033_disk.pl, three full disks each
-OUTAGE_ROUNDS = 9
-torture-outages:
-	$(TOOL) sh -c 'for i in $$(seq $(OUTAGE_ROUNDS)); do tools/test tap 032_unavailable 033_disk || exit 1; done'
-
-# the long form of test/t/052_send_matrix.pl: all 336 cells each time
-MATRIX_ROUNDS = 5
-torture-sending:
-	$(TOOL) sh -c 'for i in $$(seq $(MATRIX_ROUNDS)); do OMNIMSG_ROUNDS=1 tools/test tap 052_send_matrix || exit 1; done'
-
 # objects are kept, so that the second build is quick
 .SECONDARY:
 
@@ -299,20 +281,10 @@ stop:
 test:
 	$(TOOL) tools/test
 
-# The long form of test/t/056_model.pl, in an instance of its own; a failed run is left for looking at.
-# Nothing here is about the disk, so nothing waits for it.
-SEQUENCES = 100000
+# the long forms of the failure tests; "make torture SCENARIO='S1 S4'" runs some of them
+SCENARIO =
 torture:
-	$(TOOL) tools/packages build run test
-	$(TOOL) tools/instance install .run
-	$(TOOL) make torture-spool
-	$(TOOL) make torture-outages PG_CONFIG='$(PG_CONFIG)'
-	$(TOOL) make torture-sending PG_CONFIG='$(PG_CONFIG)'
-	$(TOOL) make build/model PG_CONFIG='$(PG_CONFIG)'
-	$(TOOL) tools/instance start .run/torture
-	. .run/torture/env && psql -X -q -c 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
-	. .run/torture/env && build/model --sequences $(SEQUENCES) --copies 900 ''
-	$(TOOL) tools/instance remove .run/torture
+	$(TOOL) tools/torture $(SCENARIO)
 
 distclean: remove-instance
 remove-instance:
@@ -335,14 +307,11 @@ help:
 	@echo 'make phone-tables, make phone-oracle  for maintainers: see doc/phone.md'
 	@echo 'make score       how well texts are understood, by the texts in test/data'
 	@echo 'make bench-intent  how long that takes'
-	@echo 'make torture     100000 random sequences of what changes consent, against a model (SEQUENCES=...)'
-	@echo 'make torture-spool  10000 power cuts of the relay'"'"'s spool (CUTS=...), and every call that can fail'
-	@echo 'make torture-outages  54 outages of the database and 27 full disks (OUTAGE_ROUNDS=...)'
-	@echo 'make torture-sending  the send matrix, 336 cells (MATRIX_ROUNDS=...)'
+	@echo 'make torture     the long forms of the failure tests; SCENARIO=S1 one of them, "tools/torture --list" names them'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
-	unit-tests fuzz-targets oracle-tests fault-tests torture-spool torture-outages torture-sending bench-phone phone-tables phone-oracle clang-check \
+	unit-tests fuzz-targets oracle-tests fault-tests bench-phone phone-tables phone-oracle clang-check \
 	score bench-intent intent-words packages run stop test torture clean distclean \
 	remove-instance help

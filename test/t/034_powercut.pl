@@ -1,5 +1,5 @@
 # The relay's spool under power cuts, and when calls for memory or to the disk fail: see
-# test/fault/spool_drive.c.  "make torture-spool" is the long form.
+# test/fault/spool_drive.c.  "make torture SCENARIO=S14" is the long form.
 
 use strict;
 use warnings;

@@ -450,7 +450,7 @@ sub deliver
 }
 
 # relay(NAME => value, ...): a second relay beside the instance's own, with these variables of
-# its environment (without OMNIMSG_RELAY_); see Omnimsg::Relay
+# its environment (without OMNIMSG_RELAY_); UNDER is a command that runs it; see Omnimsg::Relay
 sub relay
 {
 	my ($self, %variables) = @_;
@@ -536,13 +536,15 @@ sub new
 		%variables,
 	);
 
+	my @under = split ' ', delete $env{UNDER} // '';
+
 	$self->{pid} = fork // die "fork: $!";
 	if ($self->{pid} == 0)
 	{
 		delete @ENV{ grep { /^OMNIMSG_RELAY_/ } keys %ENV };
 		$ENV{"OMNIMSG_RELAY_$_"} = $env{$_} for keys %env;
 		open STDERR, '>', $self->{log} or POSIX::_exit(126);
-		exec {$program} $program or POSIX::_exit(127);
+		exec {$under[0] // $program} @under, $program or POSIX::_exit(127);
 	}
 	return $self;
 }
