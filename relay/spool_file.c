@@ -192,7 +192,10 @@ say_errno(char *error, size_t error_size, const char *what, const char *path)
 	return false;
 }
 
-/* People's messages are in it: nobody else may look into the directory or change the file. */
+/*
+ * People's messages are in it: nobody else may put another file into its place.  Who may only look into the directory
+ * sees names; the files have mode 0600.  One like /tmp will do: there nobody removes what is another's.
+ */
 static bool
 check_directory(const char *directory, char *error, size_t error_size)
 {
@@ -205,15 +208,15 @@ check_directory(const char *directory, char *error, size_t error_size)
 		errno = ENOTDIR;
 		return say_errno(error, error_size, "cannot use for the spool", directory);
 	}
-	if (st.st_uid != geteuid())
+	if (st.st_uid != geteuid() && st.st_uid != 0)
 	{
 		snprintf(error, error_size, "the directory of the spool, \"%s\", belongs to somebody else",
 				 directory);
 		return false;
 	}
-	if ((st.st_mode & 077) != 0)
+	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
 	{
-		snprintf(error, error_size, "the directory of the spool, \"%s\", is open to others "
+		snprintf(error, error_size, "others may write to the directory of the spool, \"%s\" "
 				 "(mode %04o): chmod 0700", directory, (unsigned int) st.st_mode & 07777);
 		return false;
 	}

@@ -134,8 +134,8 @@ test_refusals(void)
 	chmod(path, 0644);
 	refused("a file that others can read is refused", "chmod 0600");
 	chmod(path, 0600);
-	chmod(directory, 0750);
-	refused("so is a directory", "chmod 0700");
+	chmod(directory, 0770);
+	refused("so is a directory that others can write to", "chmod 0700");
 	chmod(directory, 0700);
 	unlink(path);
 	if (symlink("/dev/null", path) == 0)
