@@ -167,6 +167,8 @@ sub replies
 	}
 	for my $post ($self->{node}->ledger(kind => 'post'))
 	{
+		# of a request that broke off with the worker nothing could be read
+		next if !defined $post->{text} && !$post->{accepted};
 		my $confirms = $post->{text} =~ /unsubscribed/;
 
 		# a second one after an error that says that nothing was sent is no second text
