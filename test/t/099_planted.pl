@@ -1,7 +1,9 @@
-# Eight bugs are planted, one at a time, and each must be noticed by the test that guards its place.
-# alone: it builds, and starts servers of its own
+# The tests are tested: bugs are planted, one at a time, and the test that should notice must fail.  These are the fast
+# ones; "make torture SCENARIO=S2" plants all of test/planted.
+
 use strict;
 use warnings;
+
 use FindBin;
 
 exec "$FindBin::RealBin/../../tools/planted", '--short' or die "tools/planted: $!\n";
