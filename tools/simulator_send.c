@@ -13,7 +13,7 @@
 #include "simulator_tell.h"
 #include "simulator_util.h"
 
-#define FILE_MAX		(16 * 1024 * 1024)
+#define FILE_MAX		(128 * 1024 * 1024)
 #define MAX_REPEAT		10000000
 
 void
