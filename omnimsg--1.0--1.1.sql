@@ -481,6 +481,7 @@ COMMENT ON FUNCTION omnimsg.attach_months(pg_catalog.text, pg_catalog.date[]) IS
 
 CREATE OR REPLACE FUNCTION omnimsg.make_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	SET datestyle = 'ISO' SET timezone = 'UTC'	-- as omnimsg_maintain()
 AS $$
 DECLARE
 	moved int8 := omnimsg.prepare_month(parent, month);
@@ -650,7 +651,10 @@ BEGIN
 	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object, format('t.last_at < %L', now() - interval '1 day')) p;
 	RETURN NEXT;
 
-	IF to_regclass('cron.job_run_details') IS NOT NULL THEN
+	-- of the extension itself: anybody may make a table of that name, with a trigger that would run with our rights
+	IF EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'pg_cron'
+				WHERE d.classid = 'pg_class'::regclass AND d.objid = to_regclass('cron.job_run_details')
+				  AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e') THEN
 		object := 'cron.job_run_details';
 		SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
 			format('t.command LIKE %L AND coalesce(t.end_time, t.start_time) < %L', '%omnimsg\_%', now() - interval '7 days')) p;
@@ -704,6 +708,7 @@ CREATE OR REPLACE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.te
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET lock_timeout = '100ms'	-- ingest must not queue behind us: give up soon, the next run tries again
+	SET datestyle = 'ISO' SET timezone = 'UTC'	-- times become text in what is executed, and are read again
 AS $$
 DECLARE
 	oldest date := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');

@@ -44,7 +44,8 @@ static OmStatement find_keys = {
 
 /* Whatever its outcome: another replay may have settled it while we waited */
 static OmStatement lock_letter = {
-	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at\n"
+	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at,\n"
+	"       e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval\n"
 	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2 FOR UPDATE",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -78,6 +79,7 @@ typedef struct Letter
 	char	   *provider;
 	char	   *dedupe_key;
 	int			ordinal;
+	bool		old;			/* so that the journal forgets events of its time */
 } Letter;
 
 /* All that one call replays, and what came of it: tuples, because a dry run rolls back what made them */
@@ -300,6 +302,14 @@ run_letter(Replay *replay, Letter *letter, OmDelivery *delivery)
 	om_event_read(&batch);
 	event = batch.events[0];
 	own_key = strcmp(event->dedupe_key, letter->dedupe_key) == 0;
+
+	/* The event may have come as it should, been applied and been forgotten since; what asks for consent never is */
+	if (!own_key && letter->old && !om_journal_keeps_raw(event))
+	{
+		add_other_result(replay, delivery, event->event_type, OM_DEAD,
+						 "not replayed: it is older than omnimsg.journal_retention, and the event itself may have been applied");
+		return;
+	}
 	if (event->kind == OM_EVENT_BROKEN)
 		delivery->failure = unconstify(char *, event->reason);
 	else
@@ -377,6 +387,7 @@ replay_letter(Replay *replay, Letter *letter)
 	delivery.key_id = om_field_text(0, 6);
 	delivery.signed_at = om_field_time(0, 7, &isnull);
 	delivery.received_at = om_field_time(0, 8, &isnull);
+	letter->old = om_field_bool(0, 9);
 	run_letter(replay, letter, &delivery);
 }
 

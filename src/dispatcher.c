@@ -274,12 +274,12 @@ finish_item(OmItem *item)
 {
 	if (nfinished == finished_capacity)
 	{
-		MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+		/* Without memory for more, both stay as they are */
+		int			capacity = Max(finished_capacity * 2, 64);
 
-		finished_capacity = Max(finished_capacity * 2, 64);
-		finished = finished ? repalloc(finished, sizeof(OmItem *) * finished_capacity) :
-			palloc(sizeof(OmItem *) * finished_capacity);
-		MemoryContextSwitchTo(before);
+		finished = finished ? repalloc(finished, sizeof(OmItem *) * capacity) :
+			MemoryContextAlloc(TopMemoryContext, sizeof(OmItem *) * capacity);
+		finished_capacity = capacity;
 	}
 	finished[nfinished++] = item;
 }
@@ -408,6 +408,7 @@ claim_and_send(void)
 	if (claimed > 0)
 	{
 		recover_at = Min(recover_at, now + lease_ms() * 1000 + 1000);
+		url = om_telnyx_url("messages");
 		om_worker_begin("omnimsg: mark");
 		items = om_outbox_mark(&token, GetCurrentTimestamp(), round_context, &nitems);
 		om_worker_end();
@@ -416,7 +417,6 @@ claim_and_send(void)
 		/* Only from here on do they outlive the round */
 		for (int i = 0; i < nitems; i++)
 			MemoryContextSetParent(items[i]->context, item_context);
-		url = om_telnyx_url("messages");
 		for (int i = 0; i < nitems; i++)
 			if (marked)
 				send_item(items[i], url);
@@ -672,7 +672,7 @@ work(TimestampTz *housekept_at, bool woken)
 	}
 	if (armed == OM_ARMED)
 	{
-		long		wait_to_maintain = om_maintain(now);
+		long		wait_to_maintain = om_maintain(now, om_http_in_flight() > 0);
 
 		wait = Min(wait, wait_to_maintain);
 	}

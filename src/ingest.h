@@ -191,6 +191,9 @@ extern void om_consent(OmBatch *batch);
 extern void om_account_contacted(OmBatch *batch);
 extern void om_reply(OmBatch *batch);
 
+/* journal.c: whether its bytes are kept, and then its row is, for ever where it was applied */
+extern bool om_journal_keeps_raw(const OmEvent *event);
+
 /*
  * route.c: keep ingest from looking up who owns one of our numbers, until the transaction ends.  Waits for
  * the ingests that have done so.

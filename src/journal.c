@@ -86,8 +86,8 @@ same_key(const OmEvent *left, const OmEvent *right)
 }
 
 /* The bytes are kept where somebody may have to read them again: as evidence, or to apply them */
-static bool
-keeps_raw(const OmEvent *event)
+bool
+om_journal_keeps_raw(const OmEvent *event)
 {
 	return event->outcome == OM_DEAD || event->outcome == OM_PENDING ||
 		event->intent.label == OM_INTENT_OPT_OUT || event->intent.label == OM_INTENT_OPT_IN ||
@@ -145,7 +145,7 @@ om_journal_claim(OmBatch *batch)
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		OmEvent    *event = sorted[i];
-		bool		keep = keeps_raw(event);
+		bool		keep = om_journal_keeps_raw(event);
 		bool		routed = event->nowners > 0;
 
 		if (previous != NULL && same_key(previous, event))

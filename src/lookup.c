@@ -217,18 +217,31 @@ next_lookup(TimestampTz now, MemoryContext parent, TimestampTz *when)
 	return NULL;
 }
 
-/* The provider knows it: and what it told of it before the id was known here is told again */
+/* The provider knows it */
 static void
 found(const OmEvidence *evidence, int count, TimestampTz now)
 {
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
-	OmColumn   *external_ids = om_column(TEXTOID, count);
 
 	om_reconcile_accept(evidence, count, "the provider was asked", audit, now);
 	om_audit_write(audit);
+}
+
+/*
+ * What it told of it before the id was known here is told again, in a transaction of its own: ingest takes
+ * the locks of the journal first.
+ */
+static void
+tell_again(const OmEvidence *evidence, int count)
+{
+	OmColumn   *external_ids;
+
+	om_worker_begin("omnimsg: apply what waited");
+	external_ids = om_column(TEXTOID, count);
 	for (int i = 0; i < count; i++)
 		om_column_add_text(external_ids, evidence[i].external_id);
 	om_ingest_pending_of(external_ids);
+	om_worker_end();
 }
 
 static const char *
@@ -247,6 +260,8 @@ take_lookup(OmFetch *fetch, const OmHttpAnswer *answer, TimestampTz now, bool *b
 	else
 		missing(lookup, now);
 	om_worker_end();
+	if (count > 0)
+		tell_again(evidence, count);
 	return NULL;
 }
 

@@ -16,6 +16,7 @@
 #define HOUR_MS		3600000L
 #define IN_USE_MS	60000L		/* whoever holds a lock on messages is done by then, mostly */
 #define MORE_MS		1000L		/* messages that are to be sent go between */
+#define BUSY_MS		200L		/* while the provider is being asked */
 
 static TimestampTz due_at = 0;
 
@@ -58,13 +59,15 @@ call(void)
 }
 
 long
-om_maintain(TimestampTz now)
+om_maintain(TimestampTz now, bool busy)
 {
 	long		wait = IN_USE_MS;
 
 	/* A clock that was set back must not keep it from being done */
 	if (now < due_at && due_at - now <= HOUR_MS * 1000)
 		return Max((due_at - now) / 1000, 1);
+	if (busy && due_at != 0 && now >= due_at && now - due_at < HOUR_MS * 1000)
+		return BUSY_MS;
 	due_at = now + IN_USE_MS * 1000;	/* even if it fails */
 	om_worker_begin("omnimsg: keep months and retention");
 	if (call())

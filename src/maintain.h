@@ -10,9 +10,9 @@
 /*
  * Make months and purge what has expired, when that is due: once an hour, within a minute where something was in
  * the way, and at once while there is more to purge.  Runs in
- * a transaction of its own.  Returns how long to wait before it is due again, in ms.
+ * a transaction of its own, which may take seconds: while busy, with requests under way, it waits for up to an hour.  Returns how long to wait before it is due again, in ms.
  */
-extern long om_maintain(TimestampTz now);
+extern long om_maintain(TimestampTz now, bool busy);
 
 /* The extension was just found: it is due */
 extern void om_maintain_soon(void);

@@ -189,4 +189,11 @@ SELECT dedupe_key, outcome, reason, attempts FROM omnimsg.events WHERE dedupe_ke
 DROP TRIGGER poison ON omnimsg.messages;
 SELECT ordinal, outcome FROM omnimsg_replay_dead_letters('stale') ORDER BY 1;
 SELECT count(*) AS left_open FROM omnimsg.dead_letters WHERE reason ^@ 'stale';
+
+-- An event that is as old as the journal may have been applied and forgotten: it is not applied now.  A STOP is never forgotten.
+SELECT ordinal, outcome FROM omnimsg_keep_dead(array_fill('telnyx'::text, ARRAY[2]), ARRAY[
+	pg_temp.received('c1', 'hello'), pg_temp.received('c2', 'STOP')], NULL, NULL, NULL, array_fill('stale'::text, ARRAY[2]));
+UPDATE omnimsg.events SET received_at = now() - interval '401 days' WHERE dedupe_key ~ '^stale:received:message-c';
+SELECT outcome, reason FROM omnimsg_replay_dead_letters('stale') ORDER BY 1;
+SELECT dedupe_key, outcome, attempts FROM omnimsg.events WHERE dedupe_key ~ 'message-c[12]$' ORDER BY 1;
 SELECT received - applied - ignored - dead - pending AS difference, is_conserved FROM omnimsg.conservation ORDER BY provider;

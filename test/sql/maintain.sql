@@ -154,3 +154,21 @@ SELECT * FROM omnimsg_maintain();
 SELECT * FROM omnimsg_maintain();
 SELECT * FROM omnimsg_maintain();
 SELECT purged_applied, purged_ignored FROM omnimsg.event_counts;
+
+-- A table that only looks like pg_cron's is nobody's business of ours: its trigger would run with our rights.
+CREATE SCHEMA cron;
+CREATE TABLE cron.job_run_details (command text, start_time timestamptz, end_time timestamptz);
+INSERT INTO cron.job_run_details VALUES ('SELECT * FROM public.omnimsg_maintain()', now() - interval '30 days', now() - interval '30 days');
+SELECT * FROM omnimsg_maintain();
+SELECT count(*) FROM cron.job_run_details;
+DROP SCHEMA cron CASCADE;
+
+-- how the caller reads and writes times makes no difference to the bounds of a month
+SET datestyle = 'German';
+SET timezone = 'Asia/Kolkata';
+SELECT omnimsg.make_month('messages', '2034-05-01');
+SELECT pg_get_expr(c.relpartbound, c.oid) = 'FOR VALUES FROM (''01.05.2034 05:30:00 IST'') TO (''01.06.2034 05:30:00 IST'')' AS in_utc
+  FROM pg_class c WHERE c.oid = 'omnimsg.messages_2034_05'::regclass;
+RESET datestyle;
+RESET timezone;
+DROP TABLE omnimsg.messages_2034_05;
