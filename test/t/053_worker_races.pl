@@ -295,7 +295,9 @@ is(ends($asleep), 'MESSAGE_SENT', 'it ended once');
 # ---- nothing went wrong on the way ----
 
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0), 'nothing is left over');
+# an event that meets a row of the worker's for longer than the relay waits for a lock is tried again
 open my $log, '<', $node->dir . '/log/postgres.log' or die $!;
-is(scalar(grep { /deadlock|(?:ERROR|PANIC):/ } <$log>), 0, 'no deadlock and no error in the server\'s log');
+is(scalar(grep { /deadlock|(?:ERROR|PANIC):/ && !/omnimsg-relay ERROR:  canceling statement due to lock timeout/ } <$log>), 0,
+	'no deadlock and no error in the server\'s log');
 
 done_testing;
