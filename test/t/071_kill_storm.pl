@@ -122,7 +122,7 @@ is($unbalanced, 0, "and nothing was missing in any of $asked looks");
 
 waitpid $sender, 0;
 $node->start;
-ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60), 'the fate of every reply is known in the end');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60 + $kills), 'the fate of every reply is known in the end');
 
 sub spooled
 {
