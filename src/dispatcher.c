@@ -71,7 +71,7 @@ static HTAB *buckets;
 static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
-static bool extension_seen = false;
+static Oid	extension_seen = InvalidOid;	/* one that was dropped and made again is another one */
 static bool outdated = false;	/* the extension is there, and not of our version */
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
 static TimestampTz recover_at = 0;	/* when a lease may have ended without its worker */
@@ -157,6 +157,7 @@ look_for_extension(void)
 	const char *reason = NULL;
 	bool		exists;
 	bool		found;
+	Oid			extension;
 
 	om_worker_begin("omnimsg: look for the extension");
 	exists = extension_exists();
@@ -167,9 +168,10 @@ look_for_extension(void)
 						om_database, om_installed_version(), OM_VERSION),
 				 errhint("Run ALTER EXTENSION omnimsg UPDATE there.")));
 	outdated = exists && !found;
-	if (found != extension_seen)
+	extension = found ? get_extension_oid("omnimsg", true) : InvalidOid;
+	if (extension != extension_seen)
 	{
-		extension_seen = found;
+		extension_seen = extension;
 		om_maintain_soon();
 		if (found)
 			ereport(LOG, (errmsg("omnimsg dispatcher: working in database \"%s\"", om_database)));
