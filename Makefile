@@ -6,7 +6,7 @@ all:
 
 EXTENSION = omnimsg
 MODULE_big = omnimsg
-DATA = omnimsg--1.0.sql omnimsg--1.0--1.1.sql
+DATA = omnimsg--1.0.sql omnimsg--1.0--1.1.sql omnimsg--1.1--1.2.sql
 PGFILEDESC = "omnimsg - text messages that arrive, are understood and are answered lawfully"
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/core/*.c)))

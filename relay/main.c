@@ -21,7 +21,7 @@
 #include "spool_report.h"
 #include "verify.h"
 
-#define VERSION			"1.1"
+#define VERSION			"1.2"
 
 #define EXIT_OK			0
 #define EXIT_RUNTIME	1

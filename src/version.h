@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 /* The version of the extension's SQL that this library is made for; default_version of omnimsg.control */
-#define OM_VERSION "1.1"
+#define OM_VERSION "1.2"
 
 /* The version of the extension in this database, or NULL when it is not there */
 extern char *om_installed_version(void);

@@ -15,7 +15,7 @@ my $number = 2000;
 sub phone { return sprintf '+1555200%04d', ++$number }
 
 # what SQLSTATE 55000 says
-my $refusal = qr/55000: extension "omnimsg" is of version 1\.0 in this database, and its library of version 1\.1.*HINT: .*ALTER EXTENSION omnimsg UPDATE/s;
+my $refusal = qr/55000: extension "omnimsg" is of version 1\.0 in this database, and its library of version 1\.2.*HINT: .*ALTER EXTENSION omnimsg UPDATE/s;
 
 # ---- a database of version 1.0, with rows and months, as the library of 1.0 left it ----
 
@@ -70,7 +70,7 @@ my $rows = join ', ', map { "(SELECT count(*) FROM omnimsg.$_)" } qw(events mess
 	reviews address_flags keywords campaigns reply_templates send_limits provider_optouts reply_windows);
 my $before = $node->psql("SELECT $rows");
 
-# ---- the library of 1.1 refuses ----
+# ---- the new library refuses ----
 
 for my $call ("SELECT omnimsg_ingest('telnyx', '{}')", "SELECT omnimsg_ingest_batch(ARRAY['telnyx'], ARRAY['{}']::bytea[])",
 	"SELECT omnimsg_record_consent('$organization', 'sms', '+15552001001', 'opt_out', 'web')",
@@ -106,7 +106,7 @@ $session->query('SET client_min_messages = warning');
 like($session->query("BEGIN; ALTER EXTENSION omnimsg UPDATE; SELECT outcome FROM omnimsg_ingest('telnyx', '{\"data\":{}}')"), qr/^dead$/m,
 	'in the session that updates it works at once');
 like($session->query("ROLLBACK; SELECT omnimsg_ingest('telnyx', '{}')"), qr/is of version 1\.0/, 'and refuses again when the update is rolled back');
-is($node->psql(<<'SQL'), "1.1|1.1\nt|52|40|5|2|5", 'ALTER EXTENSION omnimsg UPDATE; what version 1.0 received is conserved');
+is($node->psql(<<'SQL'), "1.2|1.2\nt|52|40|5|2|5", 'ALTER EXTENSION omnimsg UPDATE; what version 1.0 received is conserved');
 BEGIN;
 ALTER EXTENSION omnimsg UPDATE;
 SELECT extversion, omnimsg.library_version() FROM pg_extension WHERE extname = 'omnimsg';
@@ -123,7 +123,7 @@ is($said, 1, 'it has said once why it waited');
 
 # ---- everything works ----
 
-is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -f), "$top/deploy/roles.sql")), '0', 'the roles fit version 1.1');
+is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -f), "$top/deploy/roles.sql")), '0', 'the roles fit the new version');
 if ($early != 200)
 {
 	is($node->send(%early, attempts => 40)->{http}, 200, 'the provider comes again');
@@ -224,6 +224,14 @@ is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -d r
 is(difference('restored', 'fresh'), '', 'to the same catalog');
 is($node->psql('SELECT is_conserved, received FROM omnimsg.conservation', dbname => 'restored'), 't|52', 'what it received is conserved');
 
+# Version 1.1 is the way between, and may be where a database stands.
+$node->psql('CREATE DATABASE between TEMPLATE template0', dbname => 'postgres');
+$node->psql("CREATE EXTENSION omnimsg VERSION '1.1'; $months", dbname => 'between');
+like($node->psql_error("SELECT omnimsg_ingest('telnyx', '{}')", dbname => 'between'), qr/is of version 1\.1 in this database/, 'version 1.1 is refused as well');
+$node->psql('ALTER EXTENSION omnimsg UPDATE', dbname => 'between');
+is(join('', $node->program('psql', qw(-X -q -v ON_ERROR_STOP=1 -o /dev/null -d between -f), "$top/deploy/roles.sql")), '0', 'and updated');
+is(difference('between', 'fresh'), '', 'to the same catalog');
+
 # Would that have told of an index that the default partition got and the months that were there did not?
 $node->psql('CREATE INDEX messages_default_later ON omnimsg.messages_default (status)', dbname => $_) for qw(omnimsg fresh);
 my ($month) = $months =~ /make_month\('messages', '(\d{4}-\d\d)-01'\)/;
@@ -242,9 +250,15 @@ like($node->psql_error("DROP EXTENSION omnimsg; CREATE SCHEMA omnimsg; $block", 
 	qr/55000: the server still runs the library of an older version of omnimsg.*HINT: .*Restart the server/s,
 	'which says that the server must be restarted, when the old library is loaded');
 
+# From 1.1 on the library says its version, and each script asks for it.
+$script = do { local $/; open my $file, '<', "$top/omnimsg--1.1--1.2.sql" or die $!; <$file> };
+($block) = $script =~ /\A(?:--.*\n|\/\*.*\*\/\n|\\echo.*\n|\s*\n)*(DO \$\$.*?^\$\$;\n)/ms;
+like($node->psql_error("CREATE FUNCTION omnimsg.library_version() RETURNS text LANGUAGE sql AS \$\$ SELECT '1.1' \$\$; $block", dbname => 'fresh'),
+	qr/55000: the server still runs the library of an older version of omnimsg.*HINT: .*Restart the server/s, 'so does the script that begins at 1.1');
+
 # ---- what a session has found out about the version does not outlive the extension ----
 
-$node->psql('DROP SCHEMA omnimsg; CREATE EXTENSION omnimsg', dbname => 'fresh');
+$node->psql('DROP SCHEMA omnimsg CASCADE; CREATE EXTENSION omnimsg', dbname => 'fresh');
 $session = $node->session(dbname => 'fresh');
 $session->query('SET client_min_messages = warning');
 is($session->query("SELECT outcome FROM omnimsg_ingest('telnyx', '{\"data\":{}}')"), 'dead', 'a session works');
