@@ -154,14 +154,37 @@ build/fuzz/fuzz_spool_file: build/fuzz/test/fuzz/fuzz_spool_file.o build/fuzz/re
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
 
-# ---- libphonenumber: the oracle of the tests, and where the tables of numbers come from ----
+# ---- how much of src/core the unit tests and the corpora of the fuzz targets reach ----
+
+COVER_CFLAGS = -std=gnu11 $(WARNINGS) -O0 -g -MMD -MP --coverage -Isrc/core -Irelay -Itools
+COVER_CORE = $(CORE:%.c=build/cover/%.o)
+COVER_PROGRAMS = $(patsubst test/%.c,build/cover/%,$(filter-out test/unit/test_relay_% test/unit/test_simulator_%,\
+	$(sort $(wildcard test/unit/test_*.c))) \
+	$(filter-out test/fuzz/fuzz_spool_file.c test/fuzz/fuzz_relay_%,$(sort $(wildcard test/fuzz/fuzz_*.c))))
+
+coverage: $(COVER_PROGRAMS)
+	$(TOOL) tools/coverage
+
+build/cover/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COVER_CFLAGS) -c -o $@ $<
+
+build/cover/unit/%: build/cover/test/unit/%.o $(COVER_CORE)
+	@mkdir -p $(@D)
+	$(CC) --coverage -o $@ $^ -lsodium -lpthread
+
+build/cover/fuzz/%: build/cover/test/fuzz/%.o build/cover/test/fuzz/replay.o $(COVER_CORE)
+	@mkdir -p $(@D)
+	$(CC) --coverage -o $@ $^ -lsodium
+
+# ---- oracles: libphonenumber, where the tables of numbers come from as well, and OpenSSL ----
 
 # the version that src/core/phone_tables.c is made from; "make phone-tables" after a change
 PHONE_PACKAGE = google-libphonenumber@3.2.47
 
 ORACLE_CFLAGS = -std=gnu11 $(WARNINGS) -O2 -g -MMD -MP -Isrc/core -Itest/oracle
 ORACLE_CXXFLAGS = $(WARNINGS) -O2 -g -MMD -MP -Isrc/core -Itest/oracle
-ORACLE_TESTS = $(patsubst test/%.cc,build/%,$(sort $(wildcard test/oracle/test_*.cc)))
+ORACLE_TESTS = $(patsubst test/%,build/%,$(basename $(sort $(wildcard test/oracle/test_*.c*))))
 PHONE = $(patsubst %.c,build/oracle/%.o,$(filter-out src/core/phone_tables.c,\
 	$(sort $(wildcard src/core/phone*.c))) src/core/utf8.c)
 SHIPPED_TABLES = build/oracle/src/core/phone_tables.o
@@ -191,6 +214,9 @@ build/oracle/phone_tables.o: build/oracle/phone_tables.c
 build/oracle/test_phone: build/oracle/test/oracle/test_phone.o build/oracle/test/oracle/inputs.o \
 		$(PHONE) build/oracle/phone_tables.o
 	$(CXX) -o $@ $^ -lphonenumber
+
+build/oracle/test_signature: build/oracle/test/oracle/test_signature.o build/oracle/src/core/signature.o
+	$(CC) -o $@ $^ -lsodium -lcrypto -lpthread
 
 build/oracle/phone_lines: build/oracle/test/oracle/phone_lines.o build/oracle/test/oracle/inputs.o \
 		$(PHONE) $(SHIPPED_TABLES)
@@ -313,5 +339,5 @@ help:
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
 	unit-tests fuzz-targets oracle-tests fault-tests bench-phone phone-tables phone-oracle clang-check \
-	score bench-intent intent-words packages run stop test torture clean distclean \
+	score bench-intent intent-words coverage packages run stop test torture clean distclean \
 	remove-instance help
