@@ -26,7 +26,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -46,6 +45,7 @@
 #include "provider_telnyx_send.h"
 #include "review.h"
 #include "secret.h"
+#include "share.h"
 #include "shmem.h"
 #include "version.h"
 
@@ -57,17 +57,8 @@
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
 
-/* What an organization may still send: a bucket of tokens that fills as time goes by */
-typedef struct Bucket
-{
-	pg_uuid_t	organization_id;
-	double		tokens;
-	TimestampTz filled_at;
-} Bucket;
-
 static MemoryContext item_context;	/* of items that are being sent */
 static MemoryContext round_context; /* reset each round */
-static HTAB *buckets;
 static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
@@ -186,91 +177,6 @@ look_for_extension(void)
 	return found;
 }
 
-static Bucket *
-bucket_of(const pg_uuid_t *organization_id, TimestampTz now)
-{
-	bool		found;
-	Bucket	   *bucket = hash_search(buckets, organization_id, HASH_ENTER, &found);
-
-	if (!found)
-		bucket->tokens = om_rate_limit;
-	else if (now > bucket->filled_at)
-		bucket->tokens = Min(bucket->tokens +
-							 (double) (now - bucket->filled_at) * om_rate_limit / USECS_PER_SEC,
-							 om_rate_limit);
-	bucket->filled_at = now;
-	return bucket;
-}
-
-/* Full buckets say nothing that a new one would not; forget them */
-static void
-forget_full_buckets(TimestampTz now)
-{
-	HASH_SEQ_STATUS scan;
-	Bucket	   *bucket;
-
-	hash_seq_init(&scan, buckets);
-	while ((bucket = hash_seq_search(&scan)) != NULL)
-		if (now - bucket->filled_at > USECS_PER_MINUTE)
-			hash_search(buckets, &bucket->organization_id, HASH_REMOVE, NULL);
-}
-
-/*
- * Divide the free slots among the organizations that have something to send, as far as
- * their tokens go, one at a time around, so that none waits behind a large one.
- * Returns how many were given.
- */
-static int
-divide_slots(OmShare *shares, int count, int slots, TimestampTz now)
-{
-	Bucket	  **bucket = palloc(sizeof(Bucket *) * Max(count, 1));
-	int			given = 0;
-	bool		progress = true;
-
-	for (int i = 0; i < count; i++)
-	{
-		shares[i].count = 0;
-		bucket[i] = bucket_of(&shares[i].organization_id, now);
-	}
-	while (given < slots && progress)
-	{
-		progress = false;
-		for (int i = 0; i < count && given < slots; i++)
-			if (bucket[i]->tokens >= 1.0)
-			{
-				bucket[i]->tokens -= 1.0;
-				shares[i].count++;
-				given++;
-				progress = true;
-			}
-	}
-	return given;
-}
-
-/*
- * What was given and not claimed, because there was less to send, goes back.  True when an
- * organization has none left: there may be more of it to send before anything else happens.
- */
-static bool
-return_tokens(const OmShare *shares, int count, OmItem **items, int nitems, TimestampTz now)
-{
-	bool		limited = false;
-
-	for (int i = 0; i < count; i++)
-	{
-		int			used = 0;
-		Bucket	   *bucket = bucket_of(&shares[i].organization_id, now);
-
-		for (int j = 0; j < nitems; j++)
-			used += memcmp(&items[j]->organization_id, &shares[i].organization_id,
-						   sizeof(pg_uuid_t)) == 0;
-		bucket->tokens = Min(bucket->tokens + shares[i].count - used, om_rate_limit);
-		if (bucket->tokens < 1.0)
-			limited = true;
-	}
-	return limited;
-}
-
 static void
 finish_item(OmItem *item)
 {
@@ -349,7 +255,9 @@ send_item(OmItem *item, const char *url)
 		return;
 	}
 	body = om_telnyx_body(item->from, item->to, item->text, item->profile, item->webhook_url);
-	if (!om_http_post(item, url, secret, body, Min(send_until(item), item->expires_at)))
+	if (om_http_post(item, url, secret, body, Min(send_until(item), item->expires_at)))
+		om_share_in_flight(&item->organization_id, 1);
+	else
 		put_off(item, "out of memory");
 	sodium_memzero(secret, sizeof(secret));
 }
@@ -402,7 +310,7 @@ claim_and_send(void)
 		shares = kept;
 		MemoryContextSwitchTo(before);
 		om_uuid7(&token);
-		if (divide_slots(shares, count, slots, now) > 0)
+		if (om_share_divide(shares, count, slots, now) > 0)
 			claimed = om_outbox_claim(shares, count, &token, now, now + lease_ms() * 1000);
 	}
 	om_worker_end();
@@ -426,7 +334,7 @@ claim_and_send(void)
 				put_off(items[i], "the synchronous standby has not confirmed that it is being sent");
 	}
 	if (count > 0)
-		limited = return_tokens(shares, count, items, nitems, now);
+		limited = om_share_return(shares, count, items, nitems, now);
 
 	if (claimed > 0 && !limited)
 		return 0;
@@ -453,6 +361,7 @@ collect_answers(void)
 
 		if (om_fetch_is_its_answer(http))
 			continue;
+		om_share_in_flight(&item->organization_id, -1);
 		before = MemoryContextSwitchTo(item->context);
 		om_telnyx_answer(http, &answer);
 		item->result = answer.class_;
@@ -605,7 +514,7 @@ keep_house(TimestampTz now)
 	om_worker_end();
 	if (all)
 		looked_at_all = now;
-	forget_full_buckets(now);
+	om_share_forget(now);
 }
 
 /*
@@ -724,8 +633,6 @@ work_safely(TimestampTz *housekept_at, bool woken)
 static void
 set_up(void)
 {
-	HASHCTL		control = {0};
-
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
@@ -747,10 +654,7 @@ set_up(void)
 				 errmsg("could not initialize libsodium")));
 	item_context = AllocSetContextCreate(TopMemoryContext, "omnimsg items", ALLOCSET_DEFAULT_SIZES);
 	round_context = AllocSetContextCreate(TopMemoryContext, "omnimsg round", ALLOCSET_DEFAULT_SIZES);
-	control.keysize = sizeof(pg_uuid_t);
-	control.entrysize = sizeof(Bucket);
-	control.hcxt = TopMemoryContext;
-	buckets = hash_create("omnimsg rate limits", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	om_share_start();
 	om_http_start();
 	om_shmem_worker_started();
 }

@@ -34,6 +34,15 @@ bool		om_dispatch = true;
 char	   *om_telnyx_api_base = NULL;
 
 /*
+ * Lets requests go to this machine, and without TLS: for the simulator and for tests.  Without it an address of
+ * this machine is refused as private ones are, whatever name led to it.
+ */
+bool		om_allow_loopback = false;
+
+/* Certificates of those who may vouch for the provider, instead of the system's */
+char	   *om_ca_file = NULL;
+
+/*
  * Where the API keys are, a file of mode 0600 for each.  Settings are readable by
  * every role, are dumped, and end up in logs: a key must never be in one.
  */
@@ -91,6 +100,28 @@ static int	retention = 90 * 24 * 60;
  */
 static int	journal_retention = 400 * 24 * 60;
 
+/*
+ * An API key in a setting would be read by every role, dumped and logged.  And the value that is refused is not
+ * repeated in the error, which is logged as well.
+ */
+static bool
+refuse(const char *name, const char *detail)
+{
+	GUC_check_errmsg("invalid value for parameter \"%s\"", name);
+	GUC_check_errdetail("%s", detail);
+	return false;
+}
+
+/* Telnyx's keys: KEY and long words of letters, digits and underscores */
+static bool
+holds_key(const char *value)
+{
+	for (const char *key = strstr(value, "KEY"); key != NULL; key = strstr(key + 1, "KEY"))
+		if (strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") >= 24)
+			return true;
+	return false;
+}
+
 static bool
 is_loopback_url(const char *url)
 {
@@ -108,22 +139,34 @@ is_loopback_url(const char *url)
 	return false;
 }
 
-/* What stands before an @ is credentials, and only what follows is the host */
+/*
+ * What stands before an @ is credentials, and only what follows is the host.  Programs differ in what they make of a
+ * backslash, a blank, or a host that a query follows: none of that has a place here.
+ */
 static bool
-is_safe_url(const char *url)
+is_safe_url(const char *name, const char *url)
 {
-	if (strchr(url, '@') == NULL &&
-		((strncmp(url, "https://", 8) == 0 && url[8] != '\0') ||
-		 (strncmp(url, "http://", 7) == 0 && is_loopback_url(url))))
+	if (strcspn(url, "@?#\\\"") != strlen(url) || holds_key(url))
+		return refuse(name, "It must carry no credentials, no query and no fragment.");
+	for (const char *p = url; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return refuse(name, "It must have no blanks, and no characters but those of ASCII.");
+	if ((strncmp(url, "https://", 8) == 0 && url[8] != '\0' && url[8] != '/') ||
+		(strncmp(url, "http://", 7) == 0 && is_loopback_url(url)))
 		return true;
-	GUC_check_errdetail("It must begin with https:// and carry no credentials; http:// is taken for 127.0.0.1, [::1] and localhost only.");
-	return false;
+	return refuse(name, "It must begin with https://; http:// is taken for 127.0.0.1, [::1] and localhost only.");
+}
+
+static bool
+check_database(char **value, void **extra, GucSource source)
+{
+	return !holds_key(*value) || refuse("omnimsg.database", "It must be the name of a database.");
 }
 
 static bool
 check_api_base(char **value, void **extra, GucSource source)
 {
-	return is_safe_url(*value);
+	return is_safe_url("omnimsg.telnyx_api_base", *value);
 }
 
 static bool
@@ -131,21 +174,31 @@ check_webhook_url(char **value, void **extra, GucSource source)
 {
 	if ((*value)[0] == '\0')
 		return true;
-	if (strlen(*value) > WEBHOOK_URL_MAX || strcspn(*value, "?#\"\\ \t\r\n") != strlen(*value))
-	{
-		GUC_check_errdetail("It must be at most %d bytes long, without blanks, query and fragment: each attempt adds a query of its own.",
-							WEBHOOK_URL_MAX);
-		return false;
-	}
-	return is_safe_url(*value);
+	if (strlen(*value) <= WEBHOOK_URL_MAX)
+		return is_safe_url("omnimsg.webhook_url", *value);
+	GUC_check_errmsg("invalid value for parameter \"omnimsg.webhook_url\"");
+	GUC_check_errdetail("It must be at most %d bytes long, because each attempt adds a query of its own.",
+						WEBHOOK_URL_MAX);
+	return false;
 }
 
 static bool
+check_ca_file(char **value, void **extra, GucSource source)
+{
+	return (*value)[0] == '\0' || ((*value)[0] == '/' && !holds_key(*value)) ||
+		refuse("omnimsg.ca_file", "It must be the absolute path of a file.");
+}
+
+/* Whatever is below the data directory is in every base backup */
+static bool
 check_secrets_dir(char **value, void **extra, GucSource source)
 {
-	if ((*value)[0] == '/')
+	if ((*value)[0] != '/' || holds_key(*value))
+		refuse("omnimsg.secrets_dir", "It must be the absolute path of a directory.");
+	else if (DataDir != NULL && path_is_prefix_of_path(DataDir, *value))
+		refuse("omnimsg.secrets_dir", "It must not be in the data directory, for base backups would have the keys in them.");
+	else
 		return true;
-	GUC_check_errdetail("It must be the absolute path of a directory.");
 	GUC_check_errhint("A key itself does not belong into a setting, which every role can read. Write it to a file of mode 0600 in this directory.");
 	return false;
 }
@@ -157,7 +210,7 @@ om_guc_define(void)
 		DefineCustomStringVariable("omnimsg.database",
 								   "Database that the dispatcher works in.",
 								   NULL, &om_database, "postgres",
-								   PGC_POSTMASTER, 0, NULL, NULL, NULL);
+								   PGC_POSTMASTER, 0, check_database, NULL, NULL);
 	DefineCustomBoolVariable("omnimsg.dispatch",
 							 "Sends what is in the outbox.",
 							 NULL, &om_dispatch, true,
@@ -166,6 +219,14 @@ om_guc_define(void)
 							   "Base URL of Telnyx's API.",
 							   NULL, &om_telnyx_api_base, "https://api.telnyx.com",
 							   PGC_SIGHUP, 0, check_api_base, NULL, NULL);
+	DefineCustomBoolVariable("omnimsg.allow_loopback",
+							 "Lets requests to the provider go to this machine, and without TLS: for tests.",
+							 NULL, &om_allow_loopback, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("omnimsg.ca_file",
+							   "File of certificates to trust instead of the system's.",
+							   NULL, &om_ca_file, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_ca_file, NULL, NULL);
 	DefineCustomStringVariable("omnimsg.secrets_dir",
 							   "Directory of the files, mode 0600, that hold the API keys.",
 							   NULL, &om_secrets_dir, "/etc/omnimsg/secrets",

@@ -10,6 +10,8 @@
 extern char *om_database;
 extern bool om_dispatch;
 extern char *om_telnyx_api_base;
+extern bool om_allow_loopback;
+extern char *om_ca_file;		/* "" for the system's */
 extern char *om_secrets_dir;
 extern char *om_webhook_url;	/* "" for none */
 extern int	om_max_in_flight;

@@ -10,6 +10,9 @@
  * answer, libcurl would silently send a POST again, and a text message would be
  * sent twice: providers of texts have no idempotency keys (measured with 7.88).
  *
+ * Whom it speaks to is settled by omnimsg.telnyx_api_base alone.  What its name resolves to is looked at when the socket is
+ * made, after the last look-up, so that no answer of a name server leads into the network behind this host.
+ *
  * Nothing in libcurl's callbacks may throw or use palloc: a longjmp over its frames
  * would leave it broken.
  */
@@ -31,9 +34,11 @@
 
 #include "compat.h"
 #include "core/backoff.h"
+#include "core/net.h"
 #include "guc.h"
 #include "http.h"
 #include "shmem.h"
+#include "wipe.h"
 
 #define HEADER_LIMIT	16384
 
@@ -51,6 +56,7 @@ typedef struct Transfer
 	char		date[40];		/* the header of the answer, and when it came */
 	TimestampTz dated_at;
 	size_t		body_limit;
+	bool		forbidden;		/* its name resolved to an address that is not for us */
 	OmHttpAnswer answer;
 } Transfer;
 
@@ -178,10 +184,26 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 	return length;
 }
 
+/* The only place where a socket is made: nothing is sent to an address that it refuses */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Transfer   *transfer = arg;
+	OmNetKind	kind = om_net_kind(&address->addr, address->addrlen);
+
+	if (kind == OM_NET_PUBLIC || (kind == OM_NET_LOOPBACK && om_allow_loopback))
+		return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	transfer->forbidden = true;
+	return CURL_SOCKET_BAD;
+}
+
 void
 om_http_start(void)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
+	/* libcurl would write the keys of its connections to the file that it names */
+	unsetenv("SSLKEYLOGFILE");
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, om_wipe_free, om_wipe_realloc, strdup, calloc) != CURLE_OK ||
+		(multi = curl_multi_init()) == NULL)
 		ereport(FATAL,
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("could not initialize libcurl")));
@@ -263,6 +285,15 @@ set_body(Transfer *transfer)
 		curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
 }
 
+/* The certificates of a test, or those of the system */
+static bool
+set_authorities(CURL *easy)
+{
+	return om_ca_file[0] == '\0' ||
+		(curl_easy_setopt(easy, CURLOPT_CAINFO, om_ca_file) == CURLE_OK &&
+		 curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
 /*
  * A GET without a body.  False when an option is refused, which would make the request another
  * than we mean.
@@ -277,11 +308,15 @@ set_options(Transfer *transfer, const char *url)
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, om_allow_loopback ? "http,https" : "https") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK &&
+		set_authorities(easy) &&
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
@@ -385,6 +420,16 @@ compare_clocks(const Transfer *transfer)
 							USECS_PER_SEC / 2 + round_trip / 2);
 }
 
+static const char *
+why_incomplete(const Transfer *transfer, CURLcode result)
+{
+	if (transfer->forbidden && result == CURLE_COULDNT_CONNECT)
+		return "the provider's name resolves to an address that is not public";
+	if (result == CURLE_UNSUPPORTED_PROTOCOL)
+		return "plain http is for tests only, and omnimsg.allow_loopback is off";
+	return curl_easy_strerror(result);
+}
+
 OmHttpAnswer *
 om_http_finished(void)
 {
@@ -411,7 +456,7 @@ om_http_finished(void)
 		answer->request_left = answer->complete || transfer->request_given > 0;
 		answer->status = (int) status;
 		if (!answer->complete)
-			strlcpy(answer->error, curl_easy_strerror(result), sizeof(answer->error));
+			strlcpy(answer->error, why_incomplete(transfer, result), sizeof(answer->error));
 		return answer;
 	}
 	return NULL;

@@ -12,9 +12,13 @@
 
 /*
  * Read the key called name from omnimsg.secrets_dir into out, NUL-terminated and without
- * the white space at its end.  NULL when that worked, else why not, as a sentence part without
+ * the white space at its end; or, while its file is there and cannot be used, give the one that this process read
+ * before.  NULL when there is one, else why not, as a sentence part without
  * the key.  The caller wipes out with sodium_memzero as soon as it can.
  */
 extern const char *om_secret_read(const char *name, char out[OM_SECRET_SIZE]);
+
+/* NULL when the file of that name can be used now, else why not */
+extern const char *om_secret_problem(const char *name);
 
 #endif							/* OM_SECRET_H */

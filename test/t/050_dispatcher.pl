@@ -181,6 +181,16 @@ is(posts($early), 1, 'once');
 # ---- the key ----
 
 my $secret = $node->dir . '/secrets/simulator';
+
+# into the file as it stands, as an editor would
+sub write_secret
+{
+	open my $handle, '>', $secret or die "$secret: $!";
+	print {$handle} @_;
+	close $handle or die "$secret: $!";
+	return;
+}
+
 my ($keyless, $public) = (number(34), number(35));
 
 rename $secret, "$secret.away" or die "rename: $!";
@@ -189,13 +199,37 @@ ok($node->poll(last_error($keyless), 'the secret does not exist in omnimsg.secre
 	'without the file of the key nothing is sent, and last_error says why');
 rename "$secret.away", $secret or die "rename: $!";
 ok($node->poll(state($keyless), 'sent delivered'), 'with it the text is sent');
-chmod 0644, $secret or die "chmod: $!";
+# one that is gone takes its key with it, so nothing is known of this one either
+rename $secret, "$secret.away" or die "rename: $!";
 $node->queue($made, [$public]);
+ok($node->poll(last_error($public), 'the secret does not exist in omnimsg.secrets_dir'), 'a key that is taken away is not used on');
+chmod 0644, "$secret.away" or die "chmod: $!";
+rename "$secret.away", $secret or die "rename: $!";
 ok($node->poll(last_error($public), 'the secret can be read by others: its mode must be 0600'),
 	'a key that others can read is not used');
 is(posts($public), 0, 'the provider was not asked');
 chmod 0600, $secret or die "chmod: $!";
 ok($node->poll(state($public), 'sent delivered'), 'until its mode is right');
+
+# what is wrong with a file that was right before: the key of then is used on
+my $key = do { open my $handle, '<', $secret or die "$secret: $!"; local $/; <$handle> };
+my $spoilt = 60;
+
+for my $wrong (['half of a key', sub { write_secret(substr $key, 0, 7) }], ['an empty file', sub { write_secret('') }],
+	['blanks', sub { write_secret(" \n\n") }], ['a key of two lines', sub { write_secret("KEY-of\nanother\n") }],
+	['a key that others can read', sub { write_secret("another\n"); chmod 0640, $secret }],
+	['a link', sub { rename $secret, "$secret.away"; symlink "$secret.away", $secret }])
+{
+	my $to = number($spoilt++);
+
+	$wrong->[1]->();
+	$node->queue($made, [$to]);
+	ok($node->poll(state($to), 'sent delivered'), "$wrong->[0] in its place: the key that was read before is used on");
+}
+unlink $secret;
+rename "$secret.away", $secret or die "rename: $!";
+write_secret($key);
+chmod 0600, $secret or die "chmod: $!";
 
 # ---- what is late, and what was taken back ----
 
