@@ -119,7 +119,7 @@ UNIT_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=$(SANITIZE) \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer -Isrc/core -Irelay -Itools
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=fuzzer-no-link,$(SANITIZE) \
-	-fno-sanitize-recover=all -Isrc/core -Irelay -Itools
+	-fno-sanitize-recover=all $(RELAY_CPPFLAGS) -Isrc/core -Itools
 
 UNIT_TESTS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/unit/test_*.c)))
 FUZZ_TARGETS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
@@ -148,8 +148,10 @@ build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
 
-build/fuzz/fuzz_spool_file: build/fuzz/test/fuzz/fuzz_spool_file.o build/fuzz/relay/spool_file.o
-	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsqlite3
+build/fuzz/fuzz_relay_%: build/fuzz/test/fuzz/fuzz_relay_%.o build/fuzz/relay/%.o $(FUZZ_CORE)
+	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpq
+
+build/fuzz/fuzz_relay_config: build/fuzz/relay/verify.o build/fuzz/relay/log.o
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
@@ -160,7 +162,7 @@ COVER_CFLAGS = -std=gnu11 $(WARNINGS) -O0 -g -MMD -MP --coverage -Isrc/core -Ire
 COVER_CORE = $(CORE:%.c=build/cover/%.o)
 COVER_PROGRAMS = $(patsubst test/%.c,build/cover/%,$(filter-out test/unit/test_relay_% test/unit/test_simulator_%,\
 	$(sort $(wildcard test/unit/test_*.c))) \
-	$(filter-out test/fuzz/fuzz_spool_file.c test/fuzz/fuzz_relay_%,$(sort $(wildcard test/fuzz/fuzz_*.c))))
+	$(filter-out test/fuzz/fuzz_relay_%,$(sort $(wildcard test/fuzz/fuzz_*.c))))
 
 coverage: $(COVER_PROGRAMS)
 	$(TOOL) tools/coverage

@@ -4,11 +4,9 @@
  *
  * Everything is answered in begin_request, which comes before all that civetweb would
  * do by itself (files, CORS, redirects, WebSockets).  civetweb 1.15 reads a request more
- * generously than is safe behind a proxy, so framing is checked here again:
+ * generously than is safe behind a proxy:
  *
- *	- it takes the first of two Content-Length headers, "5abc" as 5, and
- *	  Transfer-Encoding beside Content-Length (request smuggling, RFC 9112 11.2);
- *	- it keeps 64 headers and drops the others silently;
+ *	- what it makes of the headers is checked again in framing.c;
  *	- it matches decoded and cleaned paths; here the raw path must be equal;
  *	- it drains an unread body for as long as the client sends, unless the
  *	  connection is marked to be closed before the callback returns;
@@ -19,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "clock.h"
 #include "cutoff.h"
 #include "forward.h"
+#include "framing.h"
 #include "http.h"
 #include "metrics.h"
 #include "seen.h"
@@ -46,9 +44,6 @@
 
 /* More than any webhook takes */
 #define DRAIN_MS			2500
-
-#define SIGNATURE_HEADER	"telnyx-signature-ed25519"
-#define TIMESTAMP_HEADER	"telnyx-timestamp"
 
 typedef struct Answer
 {
@@ -87,10 +82,9 @@ typedef struct Request
 	struct mg_connection *conn;
 	const struct mg_request_info *info;
 	int64_t		begun;
-	const char *content_length; /* NULL: none */
-	const char *signature;
-	const char *timestamp;
-	bool		body_unread;	/* there may be bytes on the way that belong to it */
+	OmHeaders	headers;
+	OmHeader	list[MG_MAX_HEADERS];
+	OmFraming	framing;
 } Request;
 
 static struct mg_context *context;
@@ -99,48 +93,15 @@ static atomic_long connections;
 static atomic_bool draining;
 static OmLogLimit unauthorized_limit = OM_LOG_LIMIT_INIT;
 
-static const char *
-header(const Request *request, const char *name, int *count)
-{
-	const char *value = NULL;
-	int			i;
-
-	*count = 0;
-	for (i = 0; i < request->info->num_headers; i++)
-	{
-		if (strcasecmp(request->info->http_headers[i].name, name) == 0)
-		{
-			if (*count == 0)
-				value = request->info->http_headers[i].value;
-			(*count)++;
-		}
-	}
-	return value;
-}
-
-/*
- * May the connection live on?  Only when civetweb would keep it too, so that the
- * answer never says what will not happen.
- */
+/* May the connection live on? */
 static bool
 may_keep_alive(const Request *request)
 {
-	const char *wish;
-	int			count;
-
-	/* Our answers have a body, which a client that asked with HEAD takes for the next answer */
-	if (strcmp(request->info->request_method, "HEAD") == 0)
-		return false;
-	if (request->body_unread || atomic_load(&draining) ||
+	if (request->framing.body_unread || atomic_load(&draining) ||
 		atomic_load(&connections) > config->max_connections)
 		return false;
-	wish = header(request, "Connection", &count);
-	if (count > 1)
-		return false;
-	if (count == 1)
-		return strcasecmp(wish, "keep-alive") == 0;
-	return request->info->http_version != NULL &&
-		strcmp(request->info->http_version, "1.1") == 0;
+	return om_framing_keep_alive(&request->headers, request->info->request_method,
+								 request->info->http_version);
 }
 
 static void
@@ -212,7 +173,7 @@ send_text(Request *request, const Answer *answer, const char *type,
 	if (!keep_alive)
 		mg_disable_connection_keep_alive(request->conn);
 	write_answer(request->conn, answer, type, extra, body, body_len, keep_alive);
-	if (request->body_unread)
+	if (request->framing.body_unread)
 		discard_body(request);
 	return answer->status;
 }
@@ -238,41 +199,29 @@ send_not_allowed(Request *request, const char *allow)
 static const Answer *
 check_framing(Request *request)
 {
-	const char *digits;
-	int			encodings;
-	int			lengths;
-	int			signatures;
-	int			timestamps;
+	int			i;
 
-	request->body_unread = true;	/* until it is known where the request ends */
-	if (request->info->num_headers >= MG_MAX_HEADERS)
-		return &answer_too_many_headers;
-
-	(void) header(request, "Transfer-Encoding", &encodings);
-	request->content_length = header(request, "Content-Length", &lengths);
-	request->signature = header(request, SIGNATURE_HEADER, &signatures);
-	request->timestamp = header(request, TIMESTAMP_HEADER, &timestamps);
-
-	if (encodings > 0)
-		return lengths > 0 ? &answer_bad_request : &answer_length_required;
-	if (lengths > 1 || signatures > 1 || timestamps > 1)
-		return &answer_bad_request;
-	if (lengths == 1)
+	for (i = 0; i < request->info->num_headers; i++)
 	{
-		digits = request->content_length;
-		if (*digits == '\0' || strspn(digits, "0123456789") != strlen(digits))
-			return &answer_bad_request;
-		if (strlen(digits) > 7)
-			return &answer_too_large;
+		request->list[i].name = request->info->http_headers[i].name;
+		request->list[i].value = request->info->http_headers[i].value;
 	}
-
-	/*
-	 * Without a length only GET is known to have no body.  civetweb loses the line after a
-	 * folded one: what the client sent as body would be the next request.
-	 */
-	request->body_unread = lengths == 1 ? atol(request->content_length) > 0 :
-		strcmp(request->info->request_method, "GET") != 0;
-	return NULL;
+	request->headers.list = request->list;
+	request->headers.count = request->info->num_headers;
+	request->headers.most = MG_MAX_HEADERS;
+	switch (om_framing_check(&request->headers, request->info->request_method, &request->framing))
+	{
+		case 0:
+			return NULL;
+		case 411:
+			return &answer_length_required;
+		case 413:
+			return &answer_too_large;
+		case 431:
+			return &answer_too_many_headers;
+		default:
+			return &answer_bad_request;
+	}
 }
 
 /* A client that wants to be asked for the body is asked, once all headers are right. */
@@ -280,14 +229,11 @@ static const Answer *
 check_expectation(const Request *request)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	int			count;
-	const char *expected = header(request, "Expect", &count);
+	OmExpectation expectation = om_framing_expectation(&request->headers);
 
-	if (count == 0)
-		return NULL;
-	if (count > 1 || strcasecmp(expected, "100-continue") != 0)
+	if (expectation == OM_EXPECT_OTHER)
 		return &answer_expectation;
-	if (strcmp(request->info->http_version, "1.1") == 0)
+	if (expectation == OM_EXPECT_CONTINUE && strcmp(request->info->http_version, "1.1") == 0)
 		mg_write(request->conn, go_on, sizeof(go_on) - 1);
 	return NULL;
 }
@@ -318,7 +264,7 @@ read_body(Request *request, uint8_t *body, size_t len)
 
 	if (got == len)
 	{
-		request->body_unread = false;
+		request->framing.body_unread = false;
 		return NULL;
 	}
 	/* No use in waiting for the rest, and nothing more can be read. */
@@ -390,15 +336,15 @@ accept_body(const Request *request, uint8_t *body, size_t len)
 		.provider = "telnyx",
 		.body = body,
 		.body_len = len,
-		.signature = request->signature,
-		.signed_at = request->timestamp,
+		.signature = request->framing.signature,
+		.signed_at = request->framing.timestamp,
 		.key_id = key_id,
 		.deadline = request->begun + STORE_DEADLINE_MS
 	};
 
-	result = om_verify_delivery(request->timestamp, request->signature, body, len, key_id);
+	result = om_verify_delivery(request->framing.timestamp, request->framing.signature, body, len, key_id);
 	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
-		om_skew_provider(om_clock_unix_ms(), atoll(request->timestamp) * 1000);
+		om_skew_provider(om_clock_unix_ms(), atoll(request->framing.timestamp) * 1000);
 	if (om_verify_is_stale(result))
 		keep_stale(&delivery);
 	else if (result != OM_SIGNATURE_OK)
@@ -418,12 +364,12 @@ receive_webhook(Request *request)
 	uint8_t    *body;
 	size_t		len;
 
-	if (request->content_length == NULL)
+	if (request->framing.content_length == NULL)
 		return &answer_length_required;
-	len = (size_t) atol(request->content_length);
+	len = (size_t) atol(request->framing.content_length);
 	if (len > config->max_body_bytes)
 		return &answer_too_large;
-	if (request->signature == NULL || request->timestamp == NULL)
+	if (request->framing.signature == NULL || request->framing.timestamp == NULL)
 		return refuse(OM_SIGNATURE_MISSING);
 	if (atomic_load(&draining))
 		return &answer_unavailable;

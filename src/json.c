@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 
 #include "compat.h"
+#include "core/json_slice.h"
 #include "ingest.h"
 #include "json.h"
 
@@ -28,35 +29,6 @@ typedef struct Reader
 	int			lengths[OM_MAX_NESTING + 2];	/* of path, before each open level */
 	int			indexes[OM_MAX_NESTING + 2];	/* of each open array, -1 for an object */
 } Reader;
-
-/* Deeper than the limit?  Asked before parsing, because the parser recurses. */
-static bool
-nested_too_deeply(const char *json, int length)
-{
-	bool		in_string = false;
-	int			depth = 0;
-
-	for (int i = 0; i < length; i++)
-	{
-		if (in_string)
-		{
-			if (json[i] == '\\')
-				i++;
-			else if (json[i] == '"')
-				in_string = false;
-		}
-		else if (json[i] == '"')
-			in_string = true;
-		else if (json[i] == '{' || json[i] == '[')
-		{
-			if (++depth > OM_MAX_NESTING)
-				return true;
-		}
-		else if (json[i] == '}' || json[i] == ']')
-			depth--;
-	}
-	return false;
-}
 
 static void
 open_level(Reader *reader, int index)
@@ -152,7 +124,8 @@ om_json_read(const char *json, int length, OmJsonScalar scalar, void *arg)
 
 	if (!pg_verifymbstr(json, length, true))
 		return "invalid UTF-8";
-	if (nested_too_deeply(json, length))
+	/* asked before, because the parser recurses */
+	if (om_json_nested_deeper(json, length, OM_MAX_NESTING))
 		return "nested too deeply";
 
 	reader = palloc0(sizeof(Reader));

@@ -128,3 +128,32 @@ om_json_plain(OmSlice value, char *out, size_t size)
 	out[value.len] = '\0';
 	return true;
 }
+
+bool
+om_json_nested_deeper(const char *text, size_t len, int levels)
+{
+	bool		in_string = false;
+	int			depth = 0;
+	size_t		i;
+
+	for (i = 0; i < len; i++)
+	{
+		if (in_string)
+		{
+			if (text[i] == '\\')
+				i++;
+			else if (text[i] == '"')
+				in_string = false;
+		}
+		else if (text[i] == '"')
+			in_string = true;
+		else if (text[i] == '{' || text[i] == '[')
+		{
+			if (++depth > levels)
+				return true;
+		}
+		else if ((text[i] == '}' || text[i] == ']') && depth > 0)
+			depth--;
+	}
+	return false;
+}

@@ -29,4 +29,9 @@ extern bool om_json_element(OmSlice array, size_t *at, OmSlice *element);
 /* A string without escapes, or a number, that fits into out with a NUL behind it */
 extern bool om_json_plain(OmSlice value, char *out, size_t size);
 
+/*
+ * Is anything deeper than so many levels?  For before a parser that recurses; of what is no JSON any answer is right.
+ */
+extern bool om_json_nested_deeper(const char *text, size_t len, int levels);
+
 #endif							/* OM_JSON_SLICE_H */

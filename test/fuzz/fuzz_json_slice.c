@@ -38,6 +38,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(strlen(plain) <= element.len);
 	}
 	MUST(at <= list.len);
+
+	/* What is deeper than eight levels is deeper than three */
+	MUST(!om_json_nested_deeper(text, size, 8) || om_json_nested_deeper(text, size, 3));
+	if (memchr(text, '[', size) == NULL && memchr(text, '{', size) == NULL)
+		MUST(!om_json_nested_deeper(text, size, 0));
 	free(text);
 	return 0;
 }

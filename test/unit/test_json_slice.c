@@ -123,12 +123,37 @@ test_plain(void)
 	is(plain("\"12345678\""), "none", "nor what is too long");
 }
 
+static bool
+deeper(const char *text, int levels)
+{
+	return om_json_nested_deeper(text, strlen(text), levels);
+}
+
+static void
+test_depth(void)
+{
+	char		text[256];
+
+	ok(!deeper("", 0) && !deeper("1", 0) && !deeper("\"a\"", 0), "what is no list and no object has no levels");
+	ok(deeper("[]", 0) && !deeper("[]", 1), "a list is one level");
+	ok(deeper("{\"a\":[{}]}", 2) && !deeper("{\"a\":[{}]}", 3), "lists and objects count alike");
+	ok(!deeper("[[1],[2],{\"a\":1},[3]]", 2), "beside each other they count once");
+	ok(!deeper("[\"[[[[\", \"\\\"[[[\"]", 1), "within strings they do not count, quotes in them included");
+	ok(deeper("[\"\\\\\", [[1]]]", 2), "behind a string that ends with a backslash they do");
+	ok(!deeper("[\"\\", 1), "a text may end behind a backslash");
+	memset(text, ']', 100);
+	memset(text + 100, '[', 100);
+	text[200] = '\0';
+	ok(deeper(text, 64), "what is closed too often does not make room");
+}
+
 int
 main(void)
 {
 	test_members();
 	test_elements();
 	test_plain();
+	test_depth();
 	free(copied);
 	return done_testing();
 }

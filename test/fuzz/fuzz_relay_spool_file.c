@@ -1,5 +1,5 @@
 /*
- * fuzz_spool_file.c
+ * fuzz_relay_spool_file.c
  *		A spool whose bytes were changed: it is refused or read, and nothing else happens.
  *
  * The input is a list of changes, four bytes each: where (two bytes, times 4), and what to write there
