@@ -39,6 +39,56 @@ $$;
 -- Private data: erasure, and the export of one person's data
 --
 
+ALTER TABLE omnimsg.events ADD COLUMN raw_sha256 pg_catalog.bytea;
+COMMENT ON COLUMN omnimsg.events.raw_sha256 IS 'of a delivery whose raw bytes were erased with the data of a person: their SHA-256, so that a copy that the provider or a court has can be compared';
+
+CREATE TABLE omnimsg.erasures (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL,
+	address_hash pg_catalog.text NOT NULL,
+	key_id pg_catalog.text NOT NULL,
+	erased_by pg_catalog.text NOT NULL,
+	erased_at pg_catalog.timestamptz NOT NULL,
+	counts pg_catalog.jsonb NOT NULL,
+	returned_at pg_catalog.timestamptz,
+	PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX erasures_address_hash ON omnimsg.erasures (address_hash, organization_id) WHERE returned_at IS NULL;
+COMMENT ON TABLE omnimsg.erasures IS 'certificates: whose data was erased, when and by whom; written by omnimsg_erase_person(), kept for ever';
+COMMENT ON COLUMN omnimsg.erasures.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.erasures.id IS 'number of the certificate, and the resource of its audit row';
+COMMENT ON COLUMN omnimsg.erasures.address_hash IS 'what stands in the place of the address now: a keyed hash; with the key the same is made of the address again';
+COMMENT ON COLUMN omnimsg.erasures.key_id IS 'which key: a hash under it of a text that everybody knows';
+COMMENT ON COLUMN omnimsg.erasures.erased_by IS '''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.erasures.erased_at IS 'when';
+COMMENT ON COLUMN omnimsg.erasures.counts IS 'rows in which something was replaced: messages, requests, accounts, evidence (raw bytes of deliveries), dead_letters';
+COMMENT ON COLUMN omnimsg.erasures.returned_at IS 'when the person, or an import, brought the address back, and the requests got it again; NULL until then';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.erasures', '');
+
+CREATE FUNCTION omnimsg.pseudonym(value pg_catalog.text) RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_pseudonym' LANGUAGE C STABLE STRICT;
+REVOKE EXECUTE ON FUNCTION omnimsg.pseudonym(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.pseudonym(pg_catalog.text) IS 'keyed hash that stands in the place of an erased address or text; the key is made of the file erasure_key in omnimsg.secrets_dir';
+
+CREATE FUNCTION omnimsg.erasure_key_id() RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_erasure_key_id' LANGUAGE C STABLE;
+REVOKE EXECUTE ON FUNCTION omnimsg.erasure_key_id() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.erasure_key_id() IS 'which key of erasures there is now; empty when it cannot be read';
+
+CREATE FUNCTION @extschema@.omnimsg_erase_person(organization_id pg_catalog.uuid, address pg_catalog.text,
+		dead_letters pg_catalog.bool DEFAULT false) RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_erase_person(pg_catalog.uuid, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_erase_person(pg_catalog.uuid, pg_catalog.text, pg_catalog.bool) IS 'replace an address of an organization, and the texts of and to it, by keyed hashes; what the person said of being written to stays in force; returns the id of the certificate in omnimsg.erasures; refused under a legal hold, and while dead letters name the address unless dead_letters erases those as well';
+
+CREATE FUNCTION @extschema@.omnimsg_export_person(organization_id pg_catalog.uuid, address pg_catalog.text)
+	RETURNS pg_catalog.jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'all that an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
+
 --
 -- What omnimsg_health() finds: of the work, as in version 1.1, and of who may do what
 --
@@ -58,6 +108,12 @@ AS $$
 	  FROM pg_class c, aclexplode(c.relacl) AS a
 	 WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.grantee = 0
 	 GROUP BY c.relname
+	UNION ALL
+	SELECT 'error', 'people whose data was erased cannot be recognised',
+		   CASE k.id WHEN '' THEN 'the key cannot be read' ELSE 'the key is another one than at the erasure' END,
+		   'Put the file erasure_key back into omnimsg.secrets_dir. Until then messages of organizations that erased somebody are held.'
+	  FROM omnimsg.erasure_key_id() AS k (id)
+	 WHERE EXISTS (SELECT 1 FROM omnimsg.erasures e WHERE e.returned_at IS NULL AND e.key_id <> k.id)
 $$;
 REVOKE ALL ON FUNCTION omnimsg.security_findings() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.security_findings() IS 'the findings of omnimsg_health() about who may do what';

@@ -23,6 +23,7 @@
 #include "account.h"
 #include "compat.h"
 #include "core/phone.h"
+#include "erased.h"
 #include "ingest.h"
 
 OM_SQL_FUNCTION(omnimsg_account_trigger);
@@ -393,6 +394,25 @@ record_import(Datum organization_id, Datum account_id, const char *channel, OmCo
 	om_audit_write(audit);
 }
 
+/* An account of somebody whose data was erased brings the opt-out back that was kept without their address */
+static void
+bring_back(Datum organization_id, const char *channel, OmColumn *addresses)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, addresses->count);
+	OmColumn   *channels = om_column(TEXTOID, addresses->count);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (addresses->count == 0 || !om_erased_any())
+		return;
+	for (int i = 0; i < addresses->count; i++)
+	{
+		om_column_add(organization_ids, organization_id, false);
+		om_column_add_text(channels, channel);
+	}
+	om_consent_lock(organization_ids, channels, addresses, now);
+	om_erased_recall(organization_ids, addresses, now);
+}
+
 /* Set the copy to what omnimsg.consents says of the addresses, after what an INSERT brought */
 static void
 take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, bool inserted)
@@ -401,6 +421,7 @@ take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, 
 	Datum		organization_id = row->values[column_of(row->desc, "organization_id")];
 	bool		isnull = true;
 
+	bring_back(organization_id, channel, addresses);
 	if (inserted && !row->nulls[column])
 		record_import(organization_id, row->values[column_of(row->desc, "id")], channel, addresses,
 					  DatumGetBool(row->values[column]));

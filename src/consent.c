@@ -28,6 +28,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -37,6 +38,7 @@
 #include "arguments.h"
 #include "compat.h"
 #include "consent.h"
+#include "erased.h"
 #include "shmem.h"
 
 OM_SQL_FUNCTION(omnimsg_consent_as_of);
@@ -215,6 +217,45 @@ store_requests(OmRequest **requests, int count, TimestampTz now)
 }
 
 /*
+ * Make the rows and lock them; key is organizations, channels, addresses, scopes and the time.  Whoever erased a person
+ * or brought one back meanwhile has taken the row that was waited for away, so it is made again.
+ */
+static uint64
+lock_consents(Datum *key, int count)
+{
+	uint64		rows;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		om_db_run(&make_rows, key);
+		rows = om_db_run(&lock_rows, key);
+	} while (rows < (uint64) count);
+	return rows;
+}
+
+void
+om_consent_lock(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now)
+{
+	OmColumn   *scopes = om_column(TEXTOID, addresses->count);
+
+	for (int i = 0; i < addresses->count; i++)
+		om_column_add_text(scopes, "all");
+	lock_consents((Datum[]) {om_column_array(organization_ids), om_column_array(channels),
+				  om_column_array(addresses), om_column_array(scopes), TimestampTzGetDatum(now)},
+				  addresses->count);
+}
+
+void
+om_consent_refold(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now)
+{
+	om_consent_lock(organization_ids, channels, addresses, now);
+	om_db_run(&fold, (Datum[]) {om_column_array(organization_ids), om_column_array(channels),
+			  om_column_array(addresses), TimestampTzGetDatum(now)});
+	om_account_copy_consent(organization_ids, addresses, now);
+}
+
+/*
  * Lock, fold, and copy to the accounts.  The requests have been stored.
  */
 static void
@@ -240,8 +281,12 @@ fold_requests(OmRequest **requests, int count, TimestampTz now)
 	key[3] = om_column_array(scopes);
 	key[4] = TimestampTzGetDatum(now);
 
-	om_db_run(&make_rows, key);
-	rows = om_db_run(&lock_rows, key);
+	rows = lock_consents(key, count);
+	if (om_erased_any())
+	{
+		om_erased_recall(organization_ids, addresses, now);
+		rows = om_db_run(&lock_rows, key);	/* the states of those who are back are others */
+	}
 	for (uint64 row = 0; row < rows; row++)
 		requests[om_field_int(row, 1) - 1]->was_opted_out = om_field_bool(row, 2);
 
@@ -411,8 +456,8 @@ omnimsg_consent_as_of(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	address = om_address_for(address, channel, om_organization_region(organization_id));
-	if (om_db_run(&fold_as_of, (Datum[]) {UUIDPGetDatum(organization_id),
-				  CStringGetTextDatum(channel), CStringGetTextDatum(address),
+	if (om_db_run(&fold_as_of, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(channel),
+				  CStringGetTextDatum(om_erased_address(organization_id, address)),
 				  CStringGetTextDatum(scope), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)}) > 0)
 		state = om_field_text(0, 1);
 	if (state != NULL)

@@ -58,4 +58,13 @@ extern void om_consent_record(OmRequest **requests, int count, TimestampTz now, 
  */
 extern int	om_consent_fold_deferred(TimestampTz now);
 
+/*
+ * Lock the consents of addresses, making the rows where there are none, so that nobody records a request of theirs
+ * before the end of the transaction.
+ */
+extern void om_consent_lock(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now);
+
+/* Compute the states of addresses anew, after their requests were changed by other means than om_consent_record */
+extern void om_consent_refold(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now);
+
 #endif							/* OM_CONSENT_H */

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <sodium.h>
+
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -15,6 +17,7 @@
 #include "core/phone.h"
 #include "core/segment.h"
 #include "core/zone.h"
+#include "erased.h"
 #include "gate.h"
 #include "quiet.h"
 
@@ -31,6 +34,9 @@
 /* How soon a sending is looked at again that waits for somebody: a review may end at any time */
 #define REVIEWED_USECS	(5 * USECS_PER_MINUTE)
 #define PASSING_USECS	USECS_PER_MINUTE
+
+/* How soon a sending is looked at again that waits for the key of erasures */
+#define KEYLESS_USECS	USECS_PER_MINUTE
 
 #define ZONE_SEPARATOR	'\x1f'
 #define MAX_ACCOUNT_ZONES	32
@@ -95,11 +101,20 @@ static OmStatement find_facts = {
 	"       f.flag, f.reclaimed,\n"
 	"       extract(epoch FROM l.opens)::bigint, extract(epoch FROM l.closes)::bigint,\n"
 	"       c.per_day::bigint, c.per_week::bigint, day.reached, week.reached,\n"
+	"       EXISTS (SELECT 1 FROM omnimsg.consents e\n"
+	"                WHERE e.organization_id = w.organization_id AND e.channel = w.channel AND e.address = w.erased\n"
+	"                  AND e.scope IN ('all', w.scope) AND (e.state = 'opted_out' OR e.provider_blocked))\n"
+	"       OR EXISTS (SELECT 1 FROM omnimsg.address_flags e\n"
+	"                   WHERE e.organization_id = w.organization_id AND e.address = w.erased)\n"
+	"       OR EXISTS (SELECT 1 FROM omnimsg.reviews e\n"
+	"                   WHERE e.organization_id = w.organization_id AND e.address = w.erased AND e.decision IS NULL),\n"
+	"       EXISTS (SELECT 1 FROM omnimsg.erasures e\n"
+	"                WHERE e.organization_id = w.organization_id AND e.returned_at IS NULL AND e.key_id <> $12),\n"
 	"       (SELECT string_agg(DISTINCT t.timezone, E'\\x1f') FROM omnimsg.collection_accounts t\n"
 	"         WHERE NOT w.automatic AND t.organization_id = w.organization_id AND t.timezone IS NOT NULL\n"
 	"           AND (t.primary_phone = w.address OR t.secondary_phone = w.address OR t.email = w.address))\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $9, $10) WITH ORDINALITY\n"
-	"    AS u(organization_id, channel, address, kind, scope, region, message_id, code_digits, released_at, n)\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $9, $10, $11) WITH ORDINALITY\n"
+	"    AS u(organization_id, channel, address, kind, scope, region, message_id, code_digits, released_at, erased, n)\n"
 	" CROSS JOIN LATERAL (\n"
 	"    SELECT u.*, u.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply') AS automatic) AS w\n"
 	"  JOIN omnimsg.organizations g ON g.id = w.organization_id\n"
@@ -135,8 +150,8 @@ static OmStatement find_facts = {
 	"    SELECT coalesce(l.per_day, CASE WHEN w.kind = 'marketing' THEN 3 END) AS per_day, l.per_week) AS c\n"
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("24 hours", "per_day") ") AS day ON c.per_day > 0\n"
 	"  LEFT JOIN LATERAL (" SENT_WITHIN("7 days", "per_week") ") AS week ON c.per_week > 0",
-	10, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID}, NULL
+	12, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		UUIDARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTOID}, NULL
 };
 
 /* What find_facts knows of a sending, and what src/core knows of its address */
@@ -163,6 +178,8 @@ typedef struct Facts
 	int			per_week;
 	TimestampTz day_reached;	/* when the last message within the limit was sent; 0: not reached */
 	TimestampTz week_reached;
+	bool		erased_stops;	/* what is kept of an erased person says no, and they have not come back */
+	bool		erased_unknown; /* people were erased, and whether this is one of them cannot be told */
 	char	   *account_zones;	/* or NULL */
 	const char *not_armed;		/* why the database may not send, or NULL */
 } Facts;
@@ -231,6 +248,11 @@ ask_consent(const OmSending *sending, const Facts *facts, TimestampTz at, OmGate
 	}
 	else if (strcmp(sending->kind, "help_reply") == 0)
 		return;
+	else if (facts->erased_unknown)
+		answer(result, OM_HOLD, "whether the person had their data erased cannot be told without the key of erasures",
+			   at + KEYLESS_USECS);
+	else if (facts->erased_stops)
+		answer(result, OM_BLOCK, "opted out or not to be written to before their data was erased", 0);
 	else if (is_opted_out(facts))
 	{
 		if (!facts->by_category || facts->out_of_all)
@@ -509,7 +531,9 @@ read_facts(uint64 row, Facts *facts)
 	facts->per_week = om_field_int_or(row, 19, -1);
 	facts->day_reached = om_field_time(row, 20, &isnull);
 	facts->week_reached = om_field_time(row, 21, &isnull);
-	facts->account_zones = om_field_text(row, 22);
+	facts->erased_stops = om_field_bool(row, 22);
+	facts->erased_unknown = om_field_bool(row, 23);
+	facts->account_zones = om_field_text(row, 24);
 }
 
 void
@@ -519,14 +543,18 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 		UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, INT4OID, TIMESTAMPTZOID
 	};
 	OmColumn   *columns[9];
+	OmColumn   *erased = om_column(TEXTOID, count);
 	OmPhone    *phones = palloc(sizeof(OmPhone) * Max(count, 1));
-	Datum		values[10];
+	OmErasureKey key = {0};
+	Datum		values[12];
 	const char *not_armed;
 	uint64		rows;
 
 	if (count == 0)
 		return;
 	om_arm_check(&not_armed);
+	if (om_erased_any())
+		om_erasure_key_read(&key);
 	for (int c = 0; c < 9; c++)
 		columns[c] = om_column(types[c], count);
 	for (int i = 0; i < count; i++)
@@ -543,6 +571,7 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 		om_column_add_uuid(columns[6], sending->message_id);
 		om_column_add_int(columns[7], phones[i].country_code > 99 ? 3 : phones[i].country_code > 9 ? 2 : 1);
 		om_column_add_time(columns[8], sending->released_at);
+		om_column_add_text(erased, key.id[0] != '\0' ? om_erased_name(&key, sending->address) : NULL);
 		for (int gate = 0; gate < OM_GATES; gate++)
 			answer(&sendings[i]->answers[gate], OM_BLOCK, "the organization does not exist", 0);
 	}
@@ -551,6 +580,9 @@ om_gates_ask(OmSending **sendings, int count, TimestampTz at)
 	values[7] = TimestampTzGetDatum(at);
 	values[8] = om_column_array(columns[7]);
 	values[9] = om_column_array(columns[8]);
+	values[10] = om_column_array(erased);
+	values[11] = CStringGetTextDatum(key.id);
+	sodium_memzero(&key, sizeof(key));
 
 	rows = om_db_run_generic(&find_facts, values);
 	for (uint64 row = 0; row < rows; row++)

@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "consent.h"
 #include "dispatcher.h"
+#include "erased.h"
 #include "fetch.h"
 #include "guc.h"
 #include "ingest.h"
@@ -310,6 +311,7 @@ store_entries(const OmOptoutPull *pull, const OmOptoutPage *page, TimestampTz no
 		om_column_add_time(times, entry->created_at > now + OM_MAX_AHEAD * USECS_PER_SEC ?
 						   0 : entry->created_at);
 	}
+	om_erased_translate(addresses);
 	record_missed(om_db_run(&store_page, (Datum[]) {UUIDPGetDatum(&pull->account_id),
 							TimestampTzGetDatum(now), TimestampTzGetDatum(pull->started_at),
 							om_column_array(our_addresses), om_column_array(addresses),
