@@ -104,6 +104,8 @@ om_erasure_key_read(OmErasureKey *key)
 	static const char purpose[] = "omnimsg erasure key id";
 
 	memset(key, 0, sizeof(*key));
+	if (sodium_init() < 0)
+		elog(ERROR, "libsodium could not be initialized");
 	key->error = om_secret_read(OM_ERASURE_SECRET, secret);
 	if (key->error != NULL)
 		return;

@@ -169,7 +169,7 @@ like($node->psql_error("SELECT omnimsg_send('$organization', '$emil', 'Hello')")
 rename $key, "$key.away" or die "$key: $!";
 erase_is_held('the key cannot be read');
 open my $out, '>', $key or die "$key: $!";
-print {$out} 'ffffffffffffffffffffffffffffffffffff';
+print {$out} "ffffffffffffffffffffffffffffffffffff\n";
 close $out;
 chmod 0600, $key;
 chown((stat "$key.away")[4, 5], $key);
