@@ -31,4 +31,16 @@ exact_copy(const uint8_t *data, size_t size)
 	return copy;
 }
 
+/* True for one input in n, always the same ones: for what takes long */
+static inline int
+one_in(unsigned int n, const uint8_t *data, size_t size)
+{
+	uint32_t	hash = 2166136261u;
+	size_t		i;
+
+	for (i = 0; i < size; i++)
+		hash = (hash ^ data[i]) * 16777619u;
+	return (hash >> 8) % n == 0;
+}
+
 #endif							/* FUZZ_H */

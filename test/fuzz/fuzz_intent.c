@@ -39,8 +39,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 
 	/* The same text is read the same way */
-	MUST(om_intent_detect(text, size, &again) == label);
-	MUST(again.rule == out.rule && again.span_start == out.span_start);
+	if (one_in(32, data, size))
+	{
+		MUST(om_intent_detect(text, size, &again) == label);
+		MUST(again.rule == out.rule && again.span_start == out.span_start);
+	}
 
 	/* An organization's keyword is found under the form that it was stored in */
 	len = om_intent_keyword(text, size, key, sizeof(key));

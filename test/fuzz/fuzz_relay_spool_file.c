@@ -16,7 +16,8 @@
 
 #define MAX_FILE	(256 * 1024)
 
-static char directory[] = "/tmp/omnimsg-fuzz-XXXXXX";
+/* in memory, so that nothing waits for a disk */
+static char directory[] = "/dev/shm/omnimsg-fuzz-XXXXXX";
 static char path[64];
 static uint8_t sound[MAX_FILE];
 static size_t sound_len;

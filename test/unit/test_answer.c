@@ -85,6 +85,8 @@ test_refusals(void)
 	check(refusal(500, "10007", "Unexpected error"), "unknown", "500 is unknown");
 	check(refusal(502, NULL, NULL), "unknown", "502 is unknown");
 	check(refusal(504, NULL, NULL), "unknown", "504 is unknown");
+	check(refusal(600, NULL, NULL), "unknown", "what is no status is unknown");
+	check(refusal(399, "40300", STOP_TEXT), "unknown", "a code counts with its class only");
 }
 
 static void
@@ -102,6 +104,10 @@ test_blocks(void)
 	check(refusal(503, "40300", STOP_TEXT), "refused_for_now", "a 503 is no block");
 	ok(!om_answer_is_stop_block(NULL, STOP_TEXT), "no code is no block");
 	ok(!om_answer_is_stop_block("40300", NULL), "no text is no block");
+	ok(!om_answer_is_stop_block("40300", "STO") && !om_answer_is_stop_block("40300", "stopped") &&
+	   !om_answer_is_stop_block("40300", "stopz"), "a longer word and a shorter one are others");
+	ok(om_answer_is_stop_block("40300", "[stop]") && om_answer_is_stop_block("40300", "{stop{") &&
+	   om_answer_is_stop_block("40300", "@stop@"), "signs beside it belong to no word");
 	ok(om_answer_is_stop_block("40300", "STOP"), "the word may be all there is");
 }
 

@@ -91,6 +91,34 @@ test_http_dates(void)
 	ok(!om_http_date_parse("", 0, &seconds), "nothing is none");
 }
 
+/* One character that is another makes it none */
+static void
+test_damaged_dates(void)
+{
+	static const char whole[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+	char		text[32];
+	int64_t		seconds;
+	size_t		bad = 0;
+	size_t		i;
+
+	for (i = 0; i < sizeof(whole) - 1; i++)
+	{
+		snprintf(text, sizeof(text), "%s", whole);
+		text[i] = '~';
+		bad += om_http_date_parse(text, sizeof(whole) - 1, &seconds);
+	}
+	is_int((long long) bad, 0, "a date in which a character is another is none");
+	for (i = 0; i < 7; i++)
+	{
+		static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+
+		snprintf(text, sizeof(text), "%s, %02zu Nov 1994 08:49:37 GMT", days[i], 6 + i);
+		ok(om_http_date_parse(text, sizeof(whole) - 1, &seconds), "%s is one", text);
+		snprintf(text, sizeof(text), "%s, %02zu Nov 1994 08:49:37 GMT", days[i], 7 + i);
+		ok(!om_http_date_parse(text, sizeof(whole) - 1, &seconds), "%s is none", text);
+	}
+}
+
 int
 main(void)
 {
@@ -98,5 +126,6 @@ main(void)
 	test_seconds();
 	test_dates();
 	test_http_dates();
+	test_damaged_dates();
 	return done_testing();
 }

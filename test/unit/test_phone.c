@@ -228,6 +228,77 @@ test_extensions(void)
 	}
 }
 
+/* What stands between a number and its extension, or only looks like one */
+static void
+test_extension_forms(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *extension;
+	}			cases[] = {
+		{"4155552671 xt 12", "12"}, {"4155552671 extensio\xcc\x81n 12", "12"}, {"4155552671 extension:12", "12"},
+		{"4155552671 extensio", ""}, {"4155552671 extensi\xc3\xb3", ""}, {"4155552671 ext.12", "12"},
+		{"4155552671 ext", ""}, {"4155552671 e", ""}, {"4155552671 x", ""}, {"4155552671 #", ""},
+		{"4155552671 E\xc5\xbf" "12", ""}, {"4155552671 e\xcf\x87t12", ""},
+		{"4155552671 \xef\xbd\x98\xef\xbd\x94 12", "12"},
+		{"4155552671 \xef\xbd\x85\xef\xbd\x98\xef\xbd\x94\xef\xbd\x8e 12", "12"},
+		{"4155552671 \xef\xbd\x85", ""}, {"4155552671 \xef\xbd\x85\xef\xbd\x98", ""},
+		{"4155552671 \xef\xbd\x85 12", ""},
+		{"4155552671 \xef\xbd\x89\xef\xbd\x8e\xef\xbd\x94 12", "12"},
+		{"4155552671 \xef\xbc\x83" "12", "12"}, {"4155552671 ~12", "12"}, {"4155552671 \xef\xbd\x9e" "12", "12"},
+		{"4155552671 \xd0\xb4\xd0\xbe 12", ""}, {"4155552671 anex 12", ""},
+		{"4155552671 ext\xef\xbc\x8e" "12", "12"}, {"4155552671 ext -12", "12"}, {"4155552671\xc2\xa0x12", "12"},
+		{"4155552671\tx12", "12"}, {"4155552671;ext=12#", ""}, {"4155552671;ext=", ""},
+		{"4155552671 ext 123456789012345678901", ""}, {"4155552671 x 1234567890", ""}, {"4155552671 ext 1a2", ""},
+		{"4155552671;123456789012345", "123456789012345"}, {"4155552671 ; 12#", "12"}, {"4155552671, 12", "12"},
+		{"4155552671 -#", ""}, {"4155552671-1234567#", ""}, {"4155552671 x12/x13", "12"}, {"4155552671 x12\\ x13", "12"},
+		{"4155552671 x12/", "12"}, {"4155552671 x12/ 3", ""}, {"4155552671;isub=12345", ""}, {"4155552671;isud=12", ""},
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		OmPhone		out;
+
+		om_phone_parse(cases[i].text, strlen(cases[i].text), "US", &out);
+		if (!ok(strcmp(out.extension, cases[i].extension) == 0, "extension \"%s\" in \"%s\"", cases[i].extension,
+				cases[i].text))
+			printf("#   got \"%s\" of %s\n", out.extension, out.e164);
+	}
+}
+
+/* Control characters, what Unicode calls no character, and what is too long */
+static void
+test_no_texts(void)
+{
+	static const char *const texts[] = {
+		"415555\x01" "2671", "415555\x7f" "2671", "415555\xc2\x85" "2671", "415555\xef\xb7\x90" "2671",
+		"415555\xef\xbf\xbe" "2671", "415555\xf0\x9f\xbf\xbf" "2671", "415555\xc3" "2671", "415555\xed\xa0\x80" "2671",
+		"415555\xf4\x90\x80\x80" "2671", "415555\xc0\xb0" "2671", "415555\xe2\x82",
+	};
+	char		text[400];
+	OmPhone		out;
+	size_t		read = 0;
+	size_t		i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		om_phone_parse(texts[i], strlen(texts[i]), "US", &out);
+		read += out.e164[0] != '\0';
+	}
+	is_int((long long) read, 0, "a number is read in no text that is none");
+	memset(text, ' ', sizeof(text));
+	memcpy(text + 245, "4155552671", 10);
+	om_phone_parse(text, 255, "US", &out);
+	is(out.e164, "+14155552671", "blanks around it do not count");
+	memset(text, '(', sizeof(text));
+	memcpy(text + 245, "4155552671", 10);
+	om_phone_parse(text, 255, "US", &out);
+	is(out.e164, "", "of other signs there may be so many");
+	is(om_phone_type_name((OmPhoneType) 99), "unknown", "what is no type has no name");
+}
+
 static void
 check_number(const char *raw, const char *region, const char *number_region, const char *type,
 			 const char *sentence)
@@ -294,6 +365,8 @@ main(void)
 {
 	test_cases();
 	test_extensions();
+	test_extension_forms();
+	test_no_texts();
 	test_regions();
 	test_lengths();
 	return done_testing();

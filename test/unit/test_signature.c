@@ -443,6 +443,27 @@ test_own_signatures(void)
 	}
 }
 
+static void
+test_names(void)
+{
+	OmPublicKey out;
+	int			result;
+	int			other;
+	size_t		alike = 0;
+
+	for (result = OM_SIGNATURE_OK; result <= OM_SIGNATURE_NO_SPACE; result++)
+		for (other = OM_SIGNATURE_OK; other < result; other++)
+			alike += strcmp(om_signature_result_name((OmSignatureResult) result),
+							om_signature_result_name((OmSignatureResult) other)) == 0;
+	is_int((long long) alike, 0, "each result has a name of its own");
+	is(om_signature_result_name((OmSignatureResult) 99), "unknown", "what is none has none");
+	ok(om_public_key_parse(NULL, 0, &out) == OM_SIGNATURE_BAD_KEY, "a key that is not there is bad");
+	ok(om_signature_verify(&key, 1, "1", 1, NULL, 0, NULL, 0, NULL, 0, NOW, 300, NULL) == OM_SIGNATURE_MISSING,
+	   "a signature that is not there is missing");
+	ok(om_signature_verify(&key, 1, "1", 1, vectors[0].signature, 88, NULL, 0, out.key, 15, NOW, 300, NULL) ==
+	   OM_SIGNATURE_NO_SPACE, "scratch without room for the timestamp is too small");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -458,5 +479,6 @@ main(int argc, char **argv)
 	test_bit_flips();
 	test_keys();
 	test_own_signatures();
+	test_names();
 	return done_testing();
 }

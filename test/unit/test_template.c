@@ -115,6 +115,21 @@ test_urls(void)
 	finds("www is a web", "ok:");
 	finds("Ratio a://b", "url:a://b");
 	finds("Odd :// thing", "ok:");
+	finds("shop.example:a", "ok:");
+	finds("shop.example:", "ok:");
+	finds("my_shop.com", "url:my_shop.com");
+	finds("shop'n.com", "url:n.com");
+	finds("shop`n.com", "url:n.com");
+	finds("sh\xff" "op.com", "url:op.com");
+	finds("a..com/x", "ok:");
+	finds("shop.x/y", "ok:");
+	finds("shop.com\xe2\x80\x8b now", "url:shop.com\xe2\x80\x8b");
+	finds("shop.c0m/x", "ok:");
+	finds("shop.averyveryverylongdomainnamethatisnone", "ok:");
+	finds("shop.averyveryverylongdomainnamethatisnone/x", "url:shop.averyveryverylongdomainnamethatisnone/x");
+	finds("shop.\xe4\xb8\xad\xe5\x9b\xbd/x", "url:shop.\xe4\xb8\xad\xe5\x9b\xbd/x");
+	finds("@ shop.com", "url:shop.com");
+	finds(" @shop.com", "url:shop.com");
 }
 
 static void
@@ -135,6 +150,19 @@ test_prices(void)
 	finds("99 centavos", "price:99 centavos");
 	finds("10 reais", "price:10 reais");
 	finds("10 off", "price:10 off");
+	finds("\xc2\xa5" "10", "price:\xc2\xa5" "10");
+	finds("\xef\xbc\x84" "10", "price:\xef\xbc\x84" "10");
+	finds("10\xef\xbc\x85", "price:10\xef\xbc\x85");
+	finds("\xef\xbf\xa1" "10", "price:\xef\xbf\xa1" "10");
+	finds("\xef\xbf\xa5" "10", "price:\xef\xbf\xa5" "10");
+	finds("$\t10", "price:$\t10");
+	finds("$\xc2\xa0" "10", "price:$\xc2\xa0" "10");
+	finds("$\xe2\x80\x89" "10", "price:$\xe2\x80\x89" "10");
+	finds("$\xe2\x80\xaf" "10", "price:$\xe2\x80\xaf" "10");
+	finds("$\xe3\x80\x80" "10", "price:$\xe3\x80\x80" "10");
+	finds("\xc2\xa1" "10 \xc2\xa6", "ok:");
+	finds("200% more", "price:200%");
+	finds("1000% more", "price:1000%");
 	finds("Call 555-0123 or text 262966", "ok:");
 	finds("The $ is a sign, 5 a number", "ok:");
 	finds("No dollars in 2026", "ok:");

@@ -96,11 +96,52 @@ test_seconds(void)
 	ok(out == 4711, "what is refused leaves the result alone");
 }
 
+/* A time that was cut off, or in which one character is another, is none */
+static void
+test_damaged(void)
+{
+	static const char *const whole[] = {"2026-05-15T18:47:40.731-05:30", "2026-05-15T18:47:40Z"};
+	static const char others[] = "x/:@9 ";
+	char		text[64];
+	int64_t		out;
+	size_t		bad = 0;
+	size_t		i;
+	size_t		j;
+	size_t		len;
+
+	for (i = 0; i < 2; i++)
+	{
+		ok(om_timestamp_parse(whole[i], strlen(whole[i]), &out), "%s is a time", whole[i]);
+		for (len = 0; len < strlen(whole[i]); len++)
+			bad += om_timestamp_parse(whole[i], len, &out);
+		for (len = 0; len < strlen(whole[i]); len++)
+		{
+			for (j = 0; j < 2; j++)
+			{
+				snprintf(text, sizeof(text), "%s", whole[i]);
+				text[len] = others[j];
+				bad += om_timestamp_parse(text, strlen(text), &out);
+			}
+		}
+	}
+	is_int((long long) bad, 0, "none that was cut off or damaged is");
+	for (j = 2; j < sizeof(others) - 1; j++)
+	{
+		snprintf(text, sizeof(text), "%s", whole[0]);
+		text[13] = others[j];
+		ok(om_timestamp_parse(text, strlen(text), &out) == (others[j] == ':'), "'%c' for the colon", others[j]);
+	}
+	ok(!om_timestamp_parse("2026-05-15T18:47:40+0x:00", 25, &out), "an offset is a number");
+	ok(!om_timestamp_parse("2026-05-15T18:47:40+05:60", 25, &out), "of hours and minutes");
+	ok(!om_timestamp_parse("2026-05-15T18:47:40+24:00", 25, &out), "of less than a day");
+}
+
 int
 main(void)
 {
 	test_good();
 	test_bad();
 	test_seconds();
+	test_damaged();
 	return done_testing();
 }
