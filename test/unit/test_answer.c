@@ -108,6 +108,7 @@ test_blocks(void)
 	   !om_answer_is_stop_block("40300", "stopz"), "a longer word and a shorter one are others");
 	ok(om_answer_is_stop_block("40300", "[stop]") && om_answer_is_stop_block("40300", "{stop{") &&
 	   om_answer_is_stop_block("40300", "@stop@"), "signs beside it belong to no word");
+	is(om_answer_class_name((OmAnswerClass) 99), "unknown", "what is no class is unknown");
 	ok(om_answer_is_stop_block("40300", "STOP"), "the word may be all there is");
 }
 

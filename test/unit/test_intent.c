@@ -395,7 +395,33 @@ test_details(void)
 	is(om_intent_label_name(om_intent_detect(NULL, 0, &out)), "none", "no text is nothing");
 	is(om_intent_label_name(om_intent_detect("stopping", 4, &out)), "opt_out",
 	   "nothing behind the length is read");
+	is(om_intent_label_name((OmIntentLabel) 99), "none", "what is no label is none");
 	ok(strlen(om_intent_version()) > 0, "the word list has a version");
+}
+
+/* A keyword in other shapes, and beside what is no letter */
+static void
+test_shapes(void)
+{
+	static const char *const stops[] = {
+		"\xef\xbc\xb3\xef\xbc\xb4\xef\xbc\xaf\xef\xbc\xb0", "\xf0\x9d\x90\x92\xf0\x9d\x90\x93\xf0\x9d\x90\x8e\xf0\x9d\x90\x8f",
+		"st\xe1\xbb\x8dp", "`stop`", "'stop'", "stop \xf0\x9f\x98\x85", "stop\xf0\x9f\x98\x86", "stop \xf0\x9f\x98\xb9",
+		"stop \xf0\x9f\xa4\xa3", "-stop-", "- stop", "stop -", "stop\xe3\x80\x80", "stop\xe2\x80\xaf", "stop\xff", "|stop|", "~stop~",
+		"(stop)", "stop\xe2\x80\xa2", "stop\xe2\x80\x93", "\"stop\"",
+	};
+	char		key[64];
+	size_t		i;
+
+	for (i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+	{
+		OmIntent	out;
+
+		om_intent_detect(stops[i], strlen(stops[i]), &out);
+		ok(out.label == OM_INTENT_OPT_OUT || out.label == OM_INTENT_MAYBE_OPT_OUT, "shape %zu of stop is one", i + 1);
+	}
+	om_intent_keyword("\xef\xbc\x91\xf0\x9d\x9f\x90\xf0\x9d\x9f\x9b", 11, key, sizeof(key));
+	is(key, "123", "digits in other shapes are digits");
+	is_int((long long) om_intent_keyword("stop", 4, key, 0), 0, "without room nothing is written");
 }
 
 static void
@@ -455,6 +481,7 @@ main(void)
 	test_channels();
 	test_keyword();
 	test_details();
+	test_shapes();
 	test_long();
 	return done_testing();
 }

@@ -85,6 +85,11 @@ test_members(void)
 	is(member("{\"a\":1,\"a\":2}", "a"), "1", "of two the first");
 	is(member("{\"\\u0061\":1}", "a"), "none", "a name with escapes is not read");
 	is(member("{\"b\":null,\"a\":null}", "a"), "null", "null is a value");
+	is(member("{\t\"a\"\r\n:\t1\r}", "a"), "1", "blanks are of four kinds");
+	is(member("{\"b\":[\"]\",\"x],\"a\":1}", "a"), "none", "a string without end within another value spoils it");
+	is(member("{\"b\":1 ,\t\"a\":2}", "a"), "2", "blanks may stand before a comma");
+	is(member("{\"b", "a"), "none", "a name may have no end");
+	is(member("{\"b\":1", "a"), "none", "nor the object");
 	is(member("{}", "a"), "none", "an empty object has none");
 	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
 		ok(strcmp(member(broken[i], "a"), "none") == 0, "nothing is found in %s", broken[i]);

@@ -253,7 +253,8 @@ test_extension_forms(void)
 		{"4155552671 ext 123456789012345678901", ""}, {"4155552671 x 1234567890", ""}, {"4155552671 ext 1a2", ""},
 		{"4155552671;123456789012345", "123456789012345"}, {"4155552671 ; 12#", "12"}, {"4155552671, 12", "12"},
 		{"4155552671 -#", ""}, {"4155552671-1234567#", ""}, {"4155552671 x12/x13", "12"}, {"4155552671 x12\\ x13", "12"},
-		{"4155552671 x12/", "12"}, {"4155552671 x12/ 3", ""}, {"4155552671;isub=12345", ""}, {"4155552671;isud=12", ""},
+		{"4155552671 x12/", "12"}, {"4155552671 x1 / x2\n4155552671 x3", ""}, {"4155552671\r", ""},
+		{"4155552671\f", ""}, {"4155552671 / x2 / x3", ""}, {"4155552671 \xe2\x84\xaa" "12", ""}, {"4155552671 x12/ 3", ""}, {"4155552671;isub=12345", ""}, {"4155552671;isud=12", ""},
 	};
 	size_t		i;
 
@@ -297,6 +298,90 @@ test_no_texts(void)
 	om_phone_parse(text, 255, "US", &out);
 	is(out.e164, "", "of other signs there may be so many");
 	is(om_phone_type_name((OmPhoneType) 99), "unknown", "what is no type has no name");
+}
+
+/* Blanks of all kinds, and what has no shape, come along when a number is copied */
+static void
+test_copied(void)
+{
+	static const char *const blanks[] = {
+		"\t", "\n", "\r", "\xc2\xa0", "\xe2\x80\x80", "\xe2\x80\x8a", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80",
+		"\xc2\xad", "\xe2\x80\x8b", "\xe2\x80\x8f", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa0", "\xe2\x81\xa9",
+		"\xef\xbb\xbf",
+	};
+	static const char *const others[] = {"\xe2\x81\xb0", "\xe2\x80\xb0", "\xe2\x82\xac", "\xef\xbb\xbe", "\xe2\x81\x90"};
+	char		text[64];
+	OmPhone		out;
+	size_t		i;
+
+	for (i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++)
+	{
+		snprintf(text, sizeof(text), "%s+14155552671%s", blanks[i], blanks[i]);
+		om_phone_parse(text, strlen(text), NULL, &out);
+		ok(strcmp(out.e164, "+14155552671") == 0, "blank %zu around a number does not count", i + 1);
+	}
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+	{
+		snprintf(text, sizeof(text), "+1415555%s2671", others[i]);
+		om_phone_parse(text, strlen(text), NULL, &out);
+		ok(out.e164[0] == '\0', "sign %zu is no blank", i + 1);
+	}
+}
+
+/* RFC 3966: parameters do not choose the country, and nothing but parameters may follow */
+static void
+test_parameters(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *e164;
+	}			cases[] = {
+		{"tel:+14155552671;foo=1", "+14155552671"}, {"tel:+14155552671;ex=1", "+14155552671"},
+		{"tel:+14155552671;exa=1", "+14155552671"}, {"tel:+14155552671;eat=1", "+14155552671"},
+		{"tel:+14155552671;abc=1", "+14155552671"}, {"tel:+14155552671;foo=1;bar-baz=2", "+14155552671"},
+		{"tel:+14155552671;phone-context=+44", "+14155552671"}, {"tel:+14155552671;EXT=9", "+14155552671"},
+		{"tel:+14155552671;foo", ""}, {"tel:+14155552671;=1", ""}, {"tel:+14155552671;f1=1", ""},
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		OmPhone		out;
+
+		om_phone_parse(cases[i].text, strlen(cases[i].text), "US", &out);
+		if (!ok(strcmp(out.e164, cases[i].e164) == 0, "\"%s\" is \"%s\"", cases[i].text, cases[i].e164))
+			printf("#   got \"%s\"\n", out.e164);
+	}
+}
+
+/* Words of the keypad, where they are used */
+static void
+test_vanity_forms(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *region;
+		const char *e164;
+	}			cases[] = {
+		{"1-800-FLOWERS", "US", "+18003569377"}, {"800 FLOWERS", "US", "+18003569377"},
+		{"+1 800 FLOWERS", "GB", "+18003569377"}, {"800 FLOWERS", "GB", ""}, {"800 FLOWERS", NULL, ""},
+		{"+44 800 FLOWERS", "US", ""}, {"80 FLOWERSS", "US", ""}, {"800 FLOWER", "US", ""}, {"800 356 93 AB", "US", ""},
+		{"800 FLO\xd9\xa1" "ERS", "US", ""}, {"FLOWERS 800", "US", ""},
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		OmPhone		out;
+
+		om_phone_parse(cases[i].text, strlen(cases[i].text), cases[i].region, &out);
+		if (!ok(strcmp(out.e164, cases[i].e164) == 0, "vanity number %zu is \"%s\"", i + 1, cases[i].e164))
+			printf("#   got \"%s\"\n", out.e164);
+	}
+	is(om_phone_kind_name((OmPhoneKind) 99), om_phone_kind_name(OM_PHONE_KIND_UNKNOWN), "what is no kind is not known");
+	ok(om_phone_status_name((OmPhoneStatus) 99)[0] != '\0', "what is no status has a name");
 }
 
 static void
@@ -366,6 +451,9 @@ main(void)
 	test_cases();
 	test_extensions();
 	test_extension_forms();
+	test_copied();
+	test_parameters();
+	test_vanity_forms();
 	test_no_texts();
 	test_regions();
 	test_lengths();

@@ -166,6 +166,7 @@ test_prices(void)
 	finds("Call 555-0123 or text 262966", "ok:");
 	finds("The $ is a sign, 5 a number", "ok:");
 	finds("No dollars in 2026", "ok:");
+	finds("This word is longer than any that is listed anywhere: donaudampfschifffahrtsgesellschaftskapitaenswitwe 5", "ok:");
 }
 
 static void
