@@ -22,6 +22,8 @@ typedef enum Variable
 	DB_CONNECTIONS,
 	BATCH,
 	MAX_CONNECTIONS,
+	PROXIES,
+	REFUSED_PER_MINUTE,
 	LOG_LEVEL,
 	NUM_VARIABLES
 } Variable;
@@ -76,6 +78,18 @@ static const struct
 		PREFIX "MAX_CONNECTIONS", "256", 1, 4096,
 		"HTTP connections served at once with keep-alive; above it\n"
 		"each is closed after one answer"
+	},
+	[PROXIES] = {
+		PREFIX "PROXIES", "127.0.0.1", 0, 0,
+		"IPv4 addresses of proxies in front, each with /bits if it is a\n"
+		"network, separated by commas or white space.  The last address\n"
+		"of X-Forwarded-For is believed only to them"
+	},
+	[REFUSED_PER_MINUTE] = {
+		PREFIX "REFUSED_PER_MINUTE", "300", 0, 1000000,
+		"requests without a right signature that an address may send;\n"
+		"beyond it they get 429 and no time, and what is signed rightly is\n"
+		"still taken; 0: no limit"
 	},
 	[LOG_LEVEL] = {
 		PREFIX "LOG_LEVEL", "info", 0, 0,
@@ -172,6 +186,10 @@ om_config_load(OmConfig *config, char *error, size_t error_size)
 	if (!number_value(MAX_CONNECTIONS, &number, error, error_size))
 		return false;
 	config->max_connections = (int) number;
+	config->proxies = variable_value(PROXIES);
+	if (!number_value(REFUSED_PER_MINUTE, &number, error, error_size))
+		return false;
+	config->refused_per_minute = (int) number;
 
 	if (!om_log_level_parse(variable_value(LOG_LEVEL), &config->log_level))
 	{

@@ -22,6 +22,8 @@ typedef struct OmConfig
 	int			db_connections;
 	int			batch;
 	int			max_connections;
+	const char *proxies;
+	int			refused_per_minute; /* 0: no limit */
 	OmLogLevel	log_level;
 } OmConfig;
 

@@ -26,8 +26,7 @@ om_header(const OmHeaders *headers, const char *name, int *count)
 	{
 		if (strcasecmp(headers->list[i].name, name) == 0)
 		{
-			if (*count == 0)
-				value = headers->list[i].value;
+			value = headers->list[i].value;
 			(*count)++;
 		}
 	}

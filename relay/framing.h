@@ -37,7 +37,7 @@ typedef struct OmFraming
 	bool		body_unread;	/* there may be bytes on the way that belong to it */
 } OmFraming;
 
-/* The first header of that name, whatever its case; NULL, and a count of 0, without one */
+/* The last header of that name, whatever its case; NULL, and a count of 0, without one */
 extern const char *om_header(const OmHeaders *headers, const char *name, int *count);
 
 /*

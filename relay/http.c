@@ -10,7 +10,12 @@
  *	- it matches decoded and cleaned paths; here the raw path must be equal;
  *	- it drains an unread body for as long as the client sends, unless the
  *	  connection is marked to be closed before the callback returns;
- *	- its timeouts start anew with each byte (see cutoff.h).
+ *	- its timeouts start anew with each byte (see cutoff.h), but for the headers, which may
+ *	  take twice the timeout.
+ *
+ * A stranger holds a thread for three seconds at most: two for the headers, and what is left
+ * for body and answer.  Only who has delivered something that is signed, and our own proxies,
+ * may keep a connection.
  */
 #include <civetweb.h>
 #include <stdatomic.h>
@@ -19,11 +24,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "client.h"
 #include "clock.h"
 #include "cutoff.h"
 #include "forward.h"
 #include "framing.h"
 #include "http.h"
+#include "limit.h"
 #include "metrics.h"
 #include "seen.h"
 #include "skew.h"
@@ -32,6 +39,24 @@
 /* The provider waits 2 s for an answer; these count from the end of the headers. */
 #define BODY_DEADLINE_MS	1200
 #define STORE_DEADLINE_MS	1750
+
+/*
+ * Headers get once to twice this.  An idle connection gets its own, which must be longer than
+ * keepalive_timeout in deploy/nginx.conf.
+ */
+#define HEADERS_MS			"1000"
+#define SILENCE_MS			1000	/* so long it waits for the next byte of a body */
+#define IDLE_MS				"1400"
+
+/* These count from the moment that the thread took the connection, or had answered on it. */
+#define HOLD_BODY_MS		2600
+#define HOLD_MS				2900
+
+/* What is on its way together with the headers is there by then, whatever happened before. */
+#define HURRY_MS			100
+
+/* The body of an address that was refused too much comes at once, or not at all */
+#define SPENT_BODY_MS		300
 
 /* How long an unread body may go on arriving after an early answer */
 #define DISCARD_MS			300
@@ -67,6 +92,8 @@ static const Answer answer_too_large =
 {413, "Content Too Large", "{\"status\":\"too_large\"}\n"};
 static const Answer answer_expectation =
 {417, "Expectation Failed", "{\"status\":\"expectation_failed\"}\n"};
+static const Answer answer_too_many_requests =
+{429, "Too Many Requests", "{\"status\":\"too_many_requests\"}\n"};
 static const Answer answer_too_many_headers =
 {431, "Request Header Fields Too Large", "{\"status\":\"too_many_headers\"}\n"};
 static const Answer answer_internal_error =
@@ -82,6 +109,11 @@ typedef struct Request
 	struct mg_connection *conn;
 	const struct mg_request_info *info;
 	int64_t		begun;
+	int64_t		held_since;		/* since when it has the thread */
+	uint64_t	client;			/* see client.h */
+	bool		from_proxy;
+	bool		spent;			/* the client was refused too much already */
+	bool		is_signed;		/* rightly, be it stale */
 	OmHeaders	headers;
 	OmHeader	list[MG_MAX_HEADERS];
 	OmFraming	framing;
@@ -91,17 +123,39 @@ static struct mg_context *context;
 static const OmConfig *config;
 static atomic_long connections;
 static atomic_bool draining;
+static _Thread_local int64_t held_since;	/* see Request */
 static OmLogLimit unauthorized_limit = OM_LOG_LIMIT_INIT;
 
 /* May the connection live on? */
 static bool
 may_keep_alive(const Request *request)
 {
+	if (!request->from_proxy && !request->is_signed)
+		return false;
 	if (request->framing.body_unread || atomic_load(&draining) ||
 		atomic_load(&connections) > config->max_connections)
 		return false;
 	return om_framing_keep_alive(&request->headers, request->info->request_method,
 								 request->info->http_version);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static OmCutoff
+cutoff_at(const Request *request, int64_t at)
+{
+	OmCutoff	cutoff = {
+		.remote_addr = request->info->remote_addr,
+		.remote_port = request->info->remote_port,
+		.local_port = request->info->server_port,
+		.at = at
+	};
+
+	return cutoff;
 }
 
 static void
@@ -144,12 +198,8 @@ discard_body(const Request *request)
 {
 	char		buffer[4096];
 	size_t		left = 4 * config->max_body_bytes;
-	OmCutoff	cutoff = {
-		.remote_addr = request->info->remote_addr,
-		.remote_port = request->info->remote_port,
-		.local_port = request->info->server_port,
-		.at = om_clock_ms() + DISCARD_MS
-	};
+	OmCutoff	cutoff = cutoff_at(request, earlier(om_clock_ms() + DISCARD_MS,
+													request->held_since + HOLD_MS));
 
 	om_cutoff_arm(&cutoff);
 	while (left > 0)
@@ -173,14 +223,28 @@ send_text(Request *request, const Answer *answer, const char *type,
 	if (!keep_alive)
 		mg_disable_connection_keep_alive(request->conn);
 	write_answer(request->conn, answer, type, extra, body, body_len, keep_alive);
-	if (request->framing.body_unread)
+	if (request->framing.body_unread && !request->spent)
 		discard_body(request);
 	return answer->status;
+}
+
+/*
+ * What is refused counts against its address; what is beyond the limit hears so.  A right
+ * signature is never refused for it.
+ */
+static const Answer *
+judge(const Request *request, const Answer *answer)
+{
+	if (answer->status < 400 || answer == &answer_unavailable || request->is_signed)
+		return answer;
+	om_limit_charge(request->client, request->begun);
+	return request->spent ? &answer_too_many_requests : answer;
 }
 
 static int
 send_answer(Request *request, const Answer *answer)
 {
+	answer = judge(request, answer);
 	return send_text(request, answer, "application/json", "",
 					 answer->body, strlen(answer->body));
 }
@@ -189,26 +253,17 @@ static int
 send_not_allowed(Request *request, const char *allow)
 {
 	char		extra[32];
+	const Answer *answer = judge(request, &answer_not_allowed);
 
 	snprintf(extra, sizeof(extra), "Allow: %s\r\n", allow);
-	return send_text(request, &answer_not_allowed, "application/json", extra,
-					 answer_not_allowed.body, strlen(answer_not_allowed.body));
+	return send_text(request, answer, "application/json", extra,
+					 answer->body, strlen(answer->body));
 }
 
 /* Read the headers that matter; an answer when the request must not be served. */
 static const Answer *
 check_framing(Request *request)
 {
-	int			i;
-
-	for (i = 0; i < request->info->num_headers; i++)
-	{
-		request->list[i].name = request->info->http_headers[i].name;
-		request->list[i].value = request->info->http_headers[i].value;
-	}
-	request->headers.list = request->list;
-	request->headers.count = request->info->num_headers;
-	request->headers.most = MG_MAX_HEADERS;
 	switch (om_framing_check(&request->headers, request->info->request_method, &request->framing))
 	{
 		case 0:
@@ -238,21 +293,26 @@ check_expectation(const Request *request)
 	return NULL;
 }
 
+static int64_t
+body_deadline(const Request *request)
+{
+	int64_t		at = earlier(request->begun + (request->spent ? SPENT_BODY_MS : BODY_DEADLINE_MS),
+							 request->held_since + HOLD_BODY_MS);
+
+	return at < request->begun + HURRY_MS ? request->begun + HURRY_MS : at;
+}
+
 /* Read the body; an answer when it does not come whole and in time. */
 static const Answer *
 read_body(Request *request, uint8_t *body, size_t len)
 {
 	size_t		got = 0;
 	int			n = 1;
-	OmCutoff	cutoff = {
-		.remote_addr = request->info->remote_addr,
-		.remote_port = request->info->remote_port,
-		.local_port = request->info->server_port,
-		.at = request->begun + BODY_DEADLINE_MS
-	};
+	OmCutoff	cutoff;
 
 	if (len == 0)
 		return NULL;
+	cutoff = cutoff_at(request, body_deadline(request));
 	om_cutoff_arm(&cutoff);
 	while (got < len && n > 0)
 	{
@@ -269,7 +329,8 @@ read_body(Request *request, uint8_t *body, size_t len)
 	}
 	/* No use in waiting for the rest, and nothing more can be read. */
 	mg_disable_connection_keep_alive(request->conn);
-	return cutoff.fired ? &answer_timeout : &answer_bad_request;
+	return cutoff.fired || om_clock_ms() >= request->begun + SILENCE_MS ?
+		&answer_timeout : &answer_bad_request;
 }
 
 static void
@@ -327,7 +388,7 @@ keep_stale(OmDelivery *delivery)
 
 /* A whole body is there: verify it and store it.  Takes the body over. */
 static const Answer *
-accept_body(const Request *request, uint8_t *body, size_t len)
+accept_body(Request *request, uint8_t *body, size_t len)
 {
 	char		key_id[65];
 	OmSignatureResult result;
@@ -344,7 +405,11 @@ accept_body(const Request *request, uint8_t *body, size_t len)
 
 	result = om_verify_delivery(request->framing.timestamp, request->framing.signature, body, len, key_id);
 	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
+	{
+		request->is_signed = true;
+		om_limit_forgive(request->client);
 		om_skew_provider(om_clock_unix_ms(), atoll(request->framing.timestamp) * 1000);
+	}
 	if (om_verify_is_stale(result))
 		keep_stale(&delivery);
 	else if (result != OM_SIGNATURE_OK)
@@ -420,39 +485,86 @@ count_answer(int status)
 }
 
 static int
-begin_request(struct mg_connection *conn)
+serve(Request *request)
 {
-	Request		request = {
-		.conn = conn,
-		.info = mg_get_request_info(conn),
-		.begun = om_clock_ms()
-	};
-	const char *path = request.info->local_uri_raw;
-	const char *method = request.info->request_method;
-	const Answer *refusal = check_framing(&request);
+	const char *path = request->info->local_uri_raw;
+	const char *method = request->info->request_method;
+	const Answer *refusal = check_framing(request);
 
 	if (refusal != NULL)
-		return count_answer(send_answer(&request, refusal));
+		return count_answer(send_answer(request, refusal));
 
 	if (strcmp(path, "/webhooks/telnyx") == 0)
 	{
 		if (strcmp(method, "POST") != 0)
-			return count_answer(send_not_allowed(&request, "POST"));
-		return serve_webhook(&request);
+			return count_answer(send_not_allowed(request, "POST"));
+		return serve_webhook(request);
 	}
 	if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
 		strcmp(path, "/metrics") == 0)
 	{
 		if (strcmp(method, "GET") != 0)
-			return count_answer(send_not_allowed(&request, "GET"));
+			return count_answer(send_not_allowed(request, "GET"));
 		if (path[1] == 'm')
-			return serve_metrics(&request);
+			return serve_metrics(request);
 		if (path[1] == 'h')
-			return send_answer(&request, &answer_ok);
-		return send_answer(&request, om_forward_ready() && !atomic_load(&draining) ?
+			return send_answer(request, &answer_ok);
+		return send_answer(request, om_forward_ready() && !atomic_load(&draining) ?
 						   &answer_ready : &answer_unavailable);
 	}
-	return count_answer(send_answer(&request, &answer_not_found));
+	return count_answer(send_answer(request, &answer_not_found));
+}
+
+static void
+copy_headers(Request *request)
+{
+	int			i;
+
+	for (i = 0; i < request->info->num_headers; i++)
+	{
+		request->list[i].name = request->info->http_headers[i].name;
+		request->list[i].value = request->info->http_headers[i].value;
+	}
+	request->headers.list = request->list;
+	request->headers.count = request->info->num_headers;
+	request->headers.most = MG_MAX_HEADERS;
+}
+
+/* Whom a proxy does not name has no limit: it would be that of all of its clients. */
+static void
+find_client(Request *request)
+{
+	const char *forwarded;
+	int			count;
+
+	request->from_proxy = om_client_is_proxy(request->info->remote_addr);
+	if (!request->from_proxy)
+		request->client = om_client_key(request->info->remote_addr);
+	else
+	{
+		forwarded = om_header(&request->headers, "X-Forwarded-For", &count);
+		if (forwarded != NULL)
+			request->client = om_client_forwarded_key(forwarded);
+	}
+	request->spent = om_limit_spent(request->client, request->begun);
+}
+
+static int
+begin_request(struct mg_connection *conn)
+{
+	int			status;
+	Request		request = {
+		.conn = conn,
+		.info = mg_get_request_info(conn),
+		.begun = om_clock_ms(),
+		.held_since = held_since
+	};
+
+	copy_headers(&request);
+	find_client(&request);
+	status = serve(&request);
+	held_since = om_clock_ms();
+	return status;
 }
 
 /* What civetweb refuses before begin_request: broken or late headers.  It closes. */
@@ -462,8 +574,12 @@ http_error(struct mg_connection *conn, int status, const char *message)
 	static const Answer *const known[] = {
 		&answer_bad_request, &answer_length_required, &answer_too_large, &answer_version
 	};
+	const struct mg_request_info *info = mg_get_request_info(conn);
 	const Answer *answer = &answer_internal_error;
 	size_t		i;
+
+	if (info != NULL && !om_client_is_proxy(info->remote_addr))
+		om_limit_charge(om_client_key(info->remote_addr), om_clock_ms());
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 	{
@@ -481,6 +597,7 @@ static int
 init_connection(const struct mg_connection *conn, void **data)
 {
 	atomic_fetch_add(&connections, 1);
+	held_since = om_clock_ms();
 	return 0;
 }
 
@@ -512,9 +629,9 @@ om_http_start(const OmConfig *settings, char *error, size_t error_size)
 		"num_threads", threads,
 		"connection_queue", "256",
 		"listen_backlog", "512",
-		"request_timeout_ms", "2000",
+		"request_timeout_ms", HEADERS_MS,
 		"enable_keep_alive", "yes",
-		"keep_alive_timeout_ms", "2000",
+		"keep_alive_timeout_ms", IDLE_MS,
 		"tcp_nodelay", "1",
 		"max_request_size", "16384",
 		"decode_url", "no",

@@ -12,9 +12,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "config.h"
 #include "forward.h"
 #include "http.h"
+#include "limit.h"
 #include "log.h"
 #include "replay.h"
 #include "spool.h"
@@ -126,7 +128,11 @@ reload_keys(const OmConfig *config)
 	char		error[256];
 
 	if (om_verify_load(config->telnyx_public_keys, error, sizeof(error)))
+	{
 		om_verify_log_keys("keys loaded");
+		/* what an address was refused for may have been a key of ours that was wrong */
+		om_limit_forgive_all();
+	}
 	else
 		om_log_with(OM_LOG_ERROR, "keys not reloaded, the old ones stay", "reason", error);
 }
@@ -166,6 +172,9 @@ run(void)
 		return fail(EXIT_RUNTIME, "libsodium does not work here");
 	if (!om_verify_load(config.telnyx_public_keys, error, sizeof(error)))
 		return fail(EXIT_USAGE, error);
+	if (!om_client_load_proxies(config.proxies, error, sizeof(error)))
+		return fail(EXIT_USAGE, error);
+	om_limit_start(config.refused_per_minute);
 	if (!raise_file_limit(&config, error, sizeof(error)))
 		return fail(EXIT_RUNTIME, error);
 

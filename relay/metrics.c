@@ -17,7 +17,7 @@
 
 /* Every status the relay or civetweb answers with; anything else counts as the last. */
 static const int statuses[] = {
-	200, 400, 401, 404, 405, 408, 411, 413, 417, 431, 503, 505, 500
+	200, 400, 401, 404, 405, 408, 411, 413, 417, 429, 431, 503, 505, 500
 };
 
 static const double latency_bounds[] = {

@@ -435,8 +435,8 @@ sub signed
 	return { body => $body, timestamp => $timestamp, signature => $signature };
 }
 
-# deliver(SIGNED, body =>, timestamp =>, signature =>, more => [headers], url =>): posts what
-# signed() gave, with these changes; undef leaves a header out.  Returns as request() does.
+# deliver(SIGNED, body =>, timestamp =>, signature =>, more => [headers], url =>, from =>): posts
+# what signed() gave, with these changes; undef leaves a header out.  Returns as request() does.
 sub deliver
 {
 	my ($self, $signed, %changes) = @_;
@@ -446,7 +446,7 @@ sub deliver
 	push @headers, "telnyx-timestamp: $sent{timestamp}" if defined $sent{timestamp};
 	push @headers, "telnyx-signature-ed25519: $sent{signature}" if defined $sent{signature};
 	return $self->request(POST => '/webhooks/telnyx', body => $sent{body}, headers => \@headers,
-		$sent{url} ? (url => $sent{url}) : ());
+		map { $sent{$_} ? ($_ => $sent{$_}) : () } qw(url from));
 }
 
 # relay(NAME => value, ...): a second relay beside the instance's own, with these variables of
@@ -458,14 +458,15 @@ sub relay
 	return Omnimsg::Relay->new($self, "$top/build/omnimsg-relay", %variables);
 }
 
-# raw(BYTES, url =>, timeout =>, end => 1): sends exactly these bytes to the relay, with end
-# nothing after them, and returns what comes until it closes: raw, status, body, seconds
+# raw(BYTES, url =>, from =>, timeout =>, end => 1): sends exactly these bytes to the relay, from
+# that address (127.0.0.2 ...), with end nothing after them, and returns what comes until it closes: raw, status, body, seconds
 sub raw
 {
 	my ($self, $bytes, %options) = @_;
 	my ($where) = ($options{url} // $self->env('OMNIMSG_RELAY_URL')) =~ m{^http://([^/]+)};
 	my $begin = time;
-	my $socket = IO::Socket::INET->new(PeerAddr => $where, Timeout => 5) or die "connect $where: $!";
+	my $socket = IO::Socket::INET->new(PeerAddr => $where, Timeout => 5,
+		$options{from} ? (LocalAddr => $options{from}) : ()) or die "connect $where: $!";
 	my $raw = '';
 
 	$socket->autoflush(1);
@@ -486,7 +487,7 @@ sub raw
 	return { raw => $raw, status => $status // 0, body => $body, seconds => time - $begin };
 }
 
-# request(METHOD => PATH, body =>, headers => [...], url =>, timeout =>): one well-framed request
+# request(METHOD => PATH, body =>, headers => [...], url =>, from =>, timeout =>): one well-framed request
 sub request
 {
 	my ($self, $method, $path, %options) = @_;
