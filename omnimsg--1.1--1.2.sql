@@ -35,6 +35,47 @@ $$;
 -- The audit trail: a hash per row, and seals over them
 --
 
+ALTER TABLE omnimsg.audit_logs ADD COLUMN origin pg_catalog.int8;
+COMMENT ON COLUMN omnimsg.audit_logs.row_hash IS 'BLAKE2b-256 of the row, as doc/audit.md says; NULL in rows of before version 1.2';
+COMMENT ON COLUMN omnimsg.audit_logs.origin IS 'a number of the cluster and the database that the row was written in: in another one xid means another transaction; NULL in rows of before version 1.2';
+
+-- Seals ask for what came since.  Transactions are numbered upwards, so the entry goes to the end of the index.  Months that are
+-- made later get it from the default partition.
+CREATE INDEX audit_logs_default_xid ON omnimsg.audit_logs_default (xid);
+DO $$
+DECLARE
+	part text;
+BEGIN
+	FOR part IN
+		SELECT c.relname FROM pg_catalog.pg_inherits i
+		  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid
+		 WHERE i.inhparent OPERATOR(pg_catalog.=) 'omnimsg.audit_logs'::pg_catalog.regclass
+		   AND c.relname OPERATOR(pg_catalog.<>) 'audit_logs_default'
+	LOOP
+		EXECUTE pg_catalog.format('CREATE INDEX %I ON omnimsg.%I (xid)', part OPERATOR(pg_catalog.||) '_xid_idx', part);
+	END LOOP;
+END
+$$;
+
+CREATE FUNCTION omnimsg.write_audit(organization_id pg_catalog.uuid, action pg_catalog.text, resource_type pg_catalog.text,
+		resource_id pg_catalog.uuid, old_value pg_catalog.jsonb, new_value pg_catalog.jsonb) RETURNS pg_catalog.void
+	AS 'MODULE_PATHNAME', 'omnimsg_write_audit' LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION omnimsg.write_audit(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.uuid, pg_catalog.jsonb, pg_catalog.jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.write_audit(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.uuid, pg_catalog.jsonb, pg_catalog.jsonb) IS 'how functions in SQL write an audit row, by the role of the session; ids and words, never an address or a text';
+
+CREATE FUNCTION omnimsg.audit_hash(omnimsg.audit_logs) RETURNS pg_catalog.bytea
+	AS 'MODULE_PATHNAME', 'omnimsg_audit_hash' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE EXECUTE ON FUNCTION omnimsg.audit_hash(omnimsg.audit_logs) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.audit_hash(omnimsg.audit_logs) IS 'what row_hash of an audit row must be';
+
+CREATE OR REPLACE FUNCTION omnimsg.audit_hold(organization_id pg_catalog.uuid, hold_id pg_catalog.uuid,
+		action pg_catalog.text, whole pg_catalog.bool) RETURNS pg_catalog.void
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT omnimsg.write_audit(audit_hold.organization_id, audit_hold.action, 'legal_hold', hold_id, NULL,
+							   jsonb_build_object('of', CASE WHEN whole THEN 'organization' ELSE 'address' END))
+$$;
+
 --
 -- Private data: erasure, and the export of one person's data
 --

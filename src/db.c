@@ -119,6 +119,7 @@ om_column_array(OmColumn *column)
 	{
 		case TEXTOID:
 		case BYTEAOID:
+		case JSONBOID:
 			break;
 		case UUIDOID:
 			length = UUID_LEN;
