@@ -65,6 +65,16 @@ my $length = length $signed->{body};
 is($node->raw("$begin${sign}Content-Length: 0000$length\r\nConnection: close\r\n\r\n$signed->{body}")->{status}, 413,
 	'a length of more than seven digits is refused, whatever its value');
 
+# ---- who asks learns nothing ----
+
+my @told = map {
+	my $request = $node->signed(from => '+15552000101', to => $_, text => 'Hello');
+	map { $_->{raw} } $node->deliver($request), $node->deliver($request, body => "$request->{body} "),
+		$node->deliver($request, signature => undef);
+} $made->{did}, '+15559999999', 'nobody';
+is(join('', @told[3 .. 5]), join('', @told[0 .. 2]), 'the answers about a number that nobody has are those about one that is known');
+is(join('', @told[6 .. 8]), join('', @told[0 .. 2]), 'so are those about what is no number');
+
 # ---- who holds a thread, and how long ----
 
 # Each has something to send, and then something again and again, until the relay closes.
