@@ -23,6 +23,217 @@ $$;
 -- Tenants: who a session acts for, and that it sees nothing else
 --
 
+CREATE FUNCTION omnimsg.current_organization() RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME', 'omnimsg_current_organization' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION omnimsg.current_organization() IS 'the organization that the session acts for: that of the token of omnimsg_login() in this transaction, else the one its role is mapped to, else NULL; no setting changes it';
+
+CREATE TABLE omnimsg.tenant_roles (
+	role_name pg_catalog.name PRIMARY KEY,
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	mapped_at pg_catalog.timestamptz NOT NULL,
+	mapped_by pg_catalog.text NOT NULL
+);
+COMMENT ON TABLE omnimsg.tenant_roles IS 'roles that act for one organization without logging in; set with omnimsg_map_role()';
+COMMENT ON COLUMN omnimsg.tenant_roles.role_name IS 'the role; a name, so that it means the same in a restored dump';
+COMMENT ON COLUMN omnimsg.tenant_roles.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.tenant_roles.mapped_at IS 'when';
+COMMENT ON COLUMN omnimsg.tenant_roles.mapped_by IS 'by whom, as in omnimsg.audit_logs.actor';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.tenant_roles', '');
+
+CREATE TABLE omnimsg.access_tokens (
+	organization_id pg_catalog.uuid NOT NULL REFERENCES omnimsg.organizations (id),
+	id pg_catalog.uuid NOT NULL,
+	name pg_catalog.text NOT NULL,
+	hash pg_catalog.bytea NOT NULL UNIQUE,
+	created_at pg_catalog.timestamptz NOT NULL,
+	created_by pg_catalog.text NOT NULL,
+	expires_at pg_catalog.timestamptz NOT NULL,
+	revoked_at pg_catalog.timestamptz,
+	PRIMARY KEY (organization_id, id)
+);
+COMMENT ON TABLE omnimsg.access_tokens IS 'tokens that sessions log in with; made with omnimsg_create_token(), and kept when they have ended';
+COMMENT ON COLUMN omnimsg.access_tokens.organization_id IS 'the tenant that it lets act for';
+COMMENT ON COLUMN omnimsg.access_tokens.id IS 'identifies the token within its organization';
+COMMENT ON COLUMN omnimsg.access_tokens.name IS 'which program or person has it; several may have one name, while one takes the place of another';
+COMMENT ON COLUMN omnimsg.access_tokens.hash IS 'BLAKE2b of the token, which itself is stored nowhere';
+COMMENT ON COLUMN omnimsg.access_tokens.created_at IS 'when it was made';
+COMMENT ON COLUMN omnimsg.access_tokens.created_by IS 'by whom, as in omnimsg.audit_logs.actor';
+COMMENT ON COLUMN omnimsg.access_tokens.expires_at IS 'when it ends by itself';
+COMMENT ON COLUMN omnimsg.access_tokens.revoked_at IS 'when omnimsg_revoke_token() ended it; NULL while it has not';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.access_tokens', '');
+
+CREATE FUNCTION @extschema@.omnimsg_login(token pg_catalog.text) RETURNS pg_catalog.uuid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_login(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_login(pg_catalog.text) IS 'act for the organization of the token until the transaction ends; returns which that is; raises the same for tokens that never were, have expired or were revoked; give the token as a parameter, not as part of the statement';
+
+CREATE FUNCTION @extschema@.omnimsg_create_token(organization_id pg_catalog.uuid, name pg_catalog.text,
+		expires_at pg_catalog.timestamptz DEFAULT pg_catalog.now() OPERATOR(pg_catalog.+) '90 days'::pg_catalog.interval)
+	RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'make a token with which a session can act for the organization, and return it, this once: only its hash is stored; name says who has it';
+
+CREATE FUNCTION @extschema@.omnimsg_revoke_token(organization_id pg_catalog.uuid, name pg_catalog.text)
+	RETURNS pg_catalog.int4
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_revoke_token(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_revoke_token(pg_catalog.uuid, pg_catalog.text) IS 'end all tokens of that name; returns how many; a transaction that has logged in already goes on to its end';
+
+CREATE FUNCTION @extschema@.omnimsg_map_role(role_name pg_catalog.name, organization_id pg_catalog.uuid)
+	RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_map_role(pg_catalog.name, pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_map_role(pg_catalog.name, pg_catalog.uuid) IS 'let a role, a member of omnimsg_agent, omnimsg_auditor or omnimsg_admin, act for the organization without logging in; NULL takes that back; false when there was nothing to take back';
+
+CREATE FUNCTION @extschema@.omnimsg_read_message(organization_id pg_catalog.uuid, message_id pg_catalog.uuid)
+	RETURNS TABLE (id pg_catalog.uuid, created_at pg_catalog.timestamptz, direction pg_catalog.text, channel pg_catalog.text,
+		our_address pg_catalog.text, account_id pg_catalog.uuid, status pg_catalog.text, subject pg_catalog.text,
+		message_body pg_catalog.text, media pg_catalog.jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER ROWS 1
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_read_message(pg_catalog.uuid, pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_read_message(pg_catalog.uuid, pg_catalog.uuid) IS 'one message with its text; that it was read is audited: MESSAGE_VIEWED';
+
+CREATE FUNCTION @extschema@.omnimsg_read_conversation(organization_id pg_catalog.uuid, address pg_catalog.text,
+		before pg_catalog.timestamptz DEFAULT 'infinity', max_count pg_catalog.int4 DEFAULT 50)
+	RETURNS TABLE (id pg_catalog.uuid, created_at pg_catalog.timestamptz, direction pg_catalog.text, channel pg_catalog.text,
+		our_address pg_catalog.text, account_id pg_catalog.uuid, status pg_catalog.text, subject pg_catalog.text,
+		message_body pg_catalog.text, media pg_catalog.jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER ROWS 50
+	SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_read_conversation(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.int4) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_read_conversation(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.int4) IS 'the newest messages with an address, with their texts, newest first; that each was read is audited: MESSAGE_VIEWED';
+
+CREATE FUNCTION @extschema@.omnimsg_set_template(organization_id pg_catalog.uuid, trigger pg_catalog.text,
+		language pg_catalog.text, body pg_catalog.text)
+	RETURNS pg_catalog.uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	made uuid;
+BEGIN
+	PERFORM omnimsg.require_organization(organization_id);
+	UPDATE omnimsg.reply_templates t SET active = false
+	 WHERE t.organization_id = organization_id AND t.trigger = trigger AND t.language = language AND t.active;
+	IF body IS NOT NULL THEN
+		INSERT INTO omnimsg.reply_templates (organization_id, trigger, language, body)
+			VALUES (organization_id, trigger, language, body) RETURNING id INTO made;
+	END IF;
+	RETURN made;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_set_template(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_set_template(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'use this text for automatic replies to the trigger in the language from now on, and return its id; NULL for the built-in one again; those of before are kept, inactive';
+
+CREATE FUNCTION omnimsg.require_organization(organization_id pg_catalog.uuid) RETURNS pg_catalog.void
+	AS 'MODULE_PATHNAME', 'omnimsg_require_organization' LANGUAGE C STABLE;
+REVOKE EXECUTE ON FUNCTION omnimsg.require_organization(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.require_organization(pg_catalog.uuid) IS 'raise unless the caller acts for the organization, or is a superuser that has not logged in';
+
+-- Months take over row level security and its policies from their pattern, those that deploy/roles.sql made included.
+CREATE OR REPLACE FUNCTION omnimsg.prepare_month(parent pg_catalog.text, month pg_catalog.date) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+	starts timestamptz := month::timestamp AT TIME ZONE 'UTC';
+	ends timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
+	keeper text := (SELECT c.relowner::regrole FROM pg_class c WHERE c.oid = format('omnimsg.%I', parent || '_default')::regclass);
+	policy text;
+BEGIN
+	IF to_regclass(format('omnimsg.%I', part)) IS NOT NULL THEN
+		RETURN NULL;
+	END IF;
+	-- keys, indexes and comments of the default partition; and what spares the reading of all rows when it is attached
+	EXECUTE format('CREATE TABLE omnimsg.%I (LIKE omnimsg.%I INCLUDING ALL, '
+				   'CONSTRAINT of_the_month CHECK (created_at >= %L AND created_at < %L))',
+				   part, parent || '_default', starts, ends);
+	IF keeper::regrole <> current_user::regrole THEN
+		EXECUTE format('ALTER TABLE omnimsg.%I OWNER TO %s', part, keeper);
+	END IF;
+	EXECUTE format('ALTER TABLE omnimsg.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', part);
+	FOR policy IN
+		SELECT format('CREATE POLICY %I ON omnimsg.%I FOR %s TO %s USING (%s)', p.policyname, part, p.cmd,
+					  (SELECT string_agg(quote_ident(r), ', ') FROM unnest(p.roles) AS r), p.qual)
+		  FROM pg_policies p WHERE p.schemaname = 'omnimsg' AND p.tablename = parent || '_default'
+	LOOP
+		EXECUTE policy;
+	END LOOP;
+	RETURN omnimsg.move_rows(parent, month, true);
+END
+$$;
+
+
+CREATE OR REPLACE FUNCTION omnimsg.purge_expired(OUT action pg_catalog.text, OUT object pg_catalog.text, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	retention interval := coalesce(current_setting('omnimsg.retention', true), '90 days')::interval;
+	journal_retention interval := coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval;
+	oldest timestamptz := date_trunc('month', (now() - retention) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+BEGIN
+	-- A statement that began before somebody else dropped a month would find what is held neither there nor in the
+	-- default partition: no month is dropped from here on.
+	LOCK TABLE ONLY omnimsg.messages IN ACCESS SHARE MODE;
+	action := 'rows purged';
+	object := 'omnimsg.events';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge_events(now() - journal_retention) p;
+	RETURN NEXT;
+
+	object := 'omnimsg.outbox';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+		format('t.settled_at < %L AND NOT omnimsg.is_held(t.organization_id, t.message_id)', now() - retention)) p;
+	RETURN NEXT;
+
+	-- months that were dropped have left here what was held then
+	object := 'omnimsg.messages_default';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+		format('t.created_at < %L AND NOT omnimsg.is_held(t.organization_id, t.id)', oldest)) p;
+	RETURN NEXT;
+
+	object := 'omnimsg.reply_windows';
+	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object, format('t.last_at < %L', now() - interval '1 day')) p;
+	RETURN NEXT;
+
+	-- of the extension itself: anybody may make a table of that name, with a trigger that would run with our rights
+	-- and deploy/roles.sql gives the owner the right to it, who may not even look for it else
+	IF EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'pg_cron'
+				 JOIN pg_class c ON c.oid = d.objid AND c.relname = 'job_run_details'
+				 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'cron'
+				WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+				  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE')
+				  AND has_table_privilege(c.oid, 'DELETE')) THEN
+		object := 'cron.job_run_details';
+		SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
+			format('t.command LIKE %L AND coalesce(t.end_time, t.start_time) < %L', '%omnimsg\_%', now() - interval '7 days')) p;
+		RETURN NEXT;
+	END IF;
+
+	-- a status whose message never came is not of ours: the provider's own auto-reply, for one
+	action := 'rows given up';
+	object := 'omnimsg.events';
+	UPDATE omnimsg.events e
+	   SET outcome = 'ignored', reason = 'its message never came', raw = NULL, signature = NULL
+	 WHERE e.ctid = ANY (ARRAY(
+			SELECT p.ctid FROM omnimsg.events p
+			 WHERE p.outcome = 'pending' AND p.received_at < now() - interval '24 hours'
+			 LIMIT 5000 FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	more := rows = 5000;
+	RETURN NEXT;
+
+	IF EXISTS (SELECT 1 FROM omnimsg.event_counts c GROUP BY c.provider HAVING count(*) > 1) THEN
+		PERFORM omnimsg.fold_event_counts();
+	END IF;
+END
+$$;
+
 --
 -- Keys of provider accounts: a key reaches its own numbers only
 --
@@ -144,6 +355,68 @@ CREATE FUNCTION omnimsg.security_findings(OUT severity pg_catalog.text, OUT find
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+	WITH objects (kind, name, owner, oid) AS (		-- of the extension; its months are no members of it
+		SELECT 'schema', n.nspname::text, n.nspowner, n.oid FROM pg_namespace n WHERE n.nspname = 'omnimsg'
+		UNION ALL
+		SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname, c.relowner, c.oid FROM pg_class c
+		 WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+		UNION ALL
+		SELECT 'function', p.proname, p.proowner, p.oid FROM pg_proc p
+		  JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+		  JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND x.oid = d.refobjid AND x.extname = 'omnimsg'),
+	roles (are_set) AS (
+		SELECT coalesce(n.nspowner = to_regrole('omnimsg_owner'), false)
+		  FROM pg_namespace n WHERE n.nspname = 'omnimsg')
+	SELECT 'warning', 'deploy/roles.sql has not been run in this database',
+		   NULL::text,
+		   'Run it as superuser: the functions and the dispatcher act as a superuser until then.'
+	  FROM roles r WHERE NOT r.are_set
+	UNION ALL
+	SELECT 'error', 'deploy/roles.sql must be run again',
+		   format('%s of the extension''s objects do not belong to omnimsg_owner: %s', count(*), left(string_agg(o.kind || ' ' || o.name, ', ' ORDER BY o.kind, o.name), 200)),
+		   'They came with an update or a restore. Running it again changes nothing else.'
+	  FROM objects o, roles r WHERE r.are_set AND o.owner <> to_regrole('omnimsg_owner') HAVING count(*) > 0
+	UNION ALL
+	SELECT 'error', 'deploy/roles.sql must be run again', format('omnimsg.%s has no policy for its owner', c.relname),
+		   'The functions see nothing of it.'
+	  FROM pg_class c, roles r
+	 WHERE r.are_set AND c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p') AND c.relrowsecurity
+	   AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'owner')
+	UNION ALL
+	SELECT 'error', 'a role may act as the owner of all messages', string_agg(format('%s is a member of omnimsg_owner', m.member::regrole), ', '),
+		   'Nobody should be: run deploy/roles.sql, which ends it.'
+	  FROM pg_auth_members m WHERE m.roleid = to_regrole('omnimsg_owner') HAVING count(*) > 0
+	UNION ALL
+	SELECT 'error', format('omnimsg.%s is open to other tenants', c.relname),
+		   CASE WHEN NOT c.relrowsecurity THEN 'Row level security is not enabled.'
+				WHEN NOT c.relforcerowsecurity THEN 'Row level security is not forced.'
+				ELSE 'The policy of tenants is not there.' END,
+		   format('Run ALTER TABLE omnimsg.%1$I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY, and CREATE POLICY tenant ON omnimsg.%1$I USING (organization_id = omnimsg.current_organization()).', c.relname)
+	  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+	 WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
+	   AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+				AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
+							   AND pg_get_expr(p.polqual, p.polrelid) = '(organization_id = omnimsg.current_organization())'))
+	UNION ALL
+	SELECT 'error', format('omnimsg.%s has a policy of somebody else''s', c.relname), format('It is called "%s".', p.polname),
+		   'Permissive policies add up: what one lets see no other keeps back. Drop it, or make it AS RESTRICTIVE.'
+	  FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+	 WHERE c.relnamespace = 'omnimsg'::regnamespace AND p.polpermissive
+	   AND NOT (p.polname = 'tenant' AND p.polroles = '{0}'
+				OR p.polname = 'owner' AND p.polroles = ARRAY[to_regrole('omnimsg_owner')::oid]
+				OR p.polname = 'worker' AND p.polroles = ARRAY[to_regrole('omnimsg_worker')::oid]
+				OR p.polname = 'monitor' AND p.polroles = ARRAY[to_regrole('pg_monitor')::oid])
+	UNION ALL
+	SELECT 'error', format('omnimsg.%s shows more than its reader may see', c.relname), 'It is a view with the rights of its owner.',
+		   format('Run ALTER VIEW omnimsg.%I SET (security_invoker = true).', c.relname)
+	  FROM pg_class c
+	 WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind = 'v'
+	   AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+	UNION ALL
+	SELECT 'warning', 'a role that acts for an organization does not exist', string_agg(format('"%s"', r.role_name), ', ' ORDER BY r.role_name),
+		   'A role that is made under that name would act for it. Run omnimsg_map_role(role, NULL).'
+	  FROM omnimsg.tenant_roles r WHERE NOT EXISTS (SELECT 1 FROM pg_roles p WHERE p.rolname = r.role_name) HAVING count(*) > 0
+	UNION ALL
 	SELECT 'error', format('omnimsg.%s is open to everybody', c.relname), NULL::text,
 		   'Revoke what was granted to PUBLIC: people''s numbers and messages are in it.'
 	  FROM pg_class c, aclexplode(c.relacl) AS a
@@ -171,3 +444,50 @@ $$;
 REVOKE ALL ON FUNCTION @extschema@.omnimsg_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.omnimsg_health() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.omnimsg_health() IS 'what somebody should look at, with what to do; no rows when all is well';
+
+--
+-- Last, for whatever section made it.  All tables of a tenant have row level security, and the months that are there
+-- already.  This policy is everybody's; deploy/roles.sql adds those of the owner and of the worker.  Where it has given the
+-- older objects to an owner, the new ones are that one's as well: the functions that work with them are.
+--
+
+DO $$
+DECLARE
+	-- while it is a superuser's, roles.sql has not been run
+	keeper pg_catalog.oid := (SELECT n.nspowner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner
+							   WHERE n.nspname OPERATOR(pg_catalog.=) 'omnimsg' AND NOT r.rolsuper);
+	name text;
+	tenant text;
+BEGIN
+	FOR name, tenant IN
+		SELECT c.relname, a.attname FROM pg_catalog.pg_class c
+		  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+		   AND a.attname OPERATOR(pg_catalog.=) CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'organization_id' END
+		 WHERE c.relnamespace OPERATOR(pg_catalog.=) 'omnimsg'::pg_catalog.regnamespace
+		   AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[])
+		 ORDER BY 1
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE omnimsg.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
+		EXECUTE pg_catalog.format('CREATE POLICY tenant ON omnimsg.%I USING (%I OPERATOR(pg_catalog.=) omnimsg.current_organization())', name, tenant);
+		IF keeper IS NOT NULL THEN
+			EXECUTE pg_catalog.format('CREATE POLICY owner ON omnimsg.%I TO %s USING (true)', name, keeper::pg_catalog.regrole);
+		END IF;
+	END LOOP;
+
+	FOR name IN
+		SELECT pg_catalog.format(CASE d.classid WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'FUNCTION %s' ELSE 'TABLE %s' END,
+				CASE d.classid WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN d.objid::pg_catalog.regprocedure::text
+					ELSE d.objid::pg_catalog.regclass::text END)
+		  FROM pg_catalog.pg_depend d
+		  JOIN pg_catalog.pg_extension x ON x.oid OPERATOR(pg_catalog.=) d.refobjid AND x.extname OPERATOR(pg_catalog.=) 'omnimsg'
+		  LEFT JOIN pg_catalog.pg_proc p ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+		   AND p.oid OPERATOR(pg_catalog.=) d.objid
+		  LEFT JOIN pg_catalog.pg_class c ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+		   AND c.oid OPERATOR(pg_catalog.=) d.objid AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'v']::pg_catalog."char"[])
+		 WHERE d.deptype OPERATOR(pg_catalog.=) 'e' AND coalesce(p.proowner, c.relowner) OPERATOR(pg_catalog.<>) keeper
+		 ORDER BY 1
+	LOOP
+		EXECUTE pg_catalog.format('ALTER %s OWNER TO %s', name, keeper::pg_catalog.regrole);
+	END LOOP;
+END
+$$;

@@ -16,6 +16,7 @@
 #include "core/phone.h"
 #include "db.h"
 #include "ingest.h"
+#include "tenant.h"
 
 /* So much of a wrong word is shown, in whole characters; none of what may be an address in its place */
 #define MAX_SHOWN	64
@@ -42,6 +43,15 @@ om_arg_uuid(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	refuse_null(fcinfo, number, name);
 	return PG_GETARG_UUID_P(number);
+}
+
+pg_uuid_t *
+om_arg_organization(FunctionCallInfo fcinfo, int number)
+{
+	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, number, "organization_id");
+
+	om_tenant_require(organization_id);
+	return organization_id;
 }
 
 char *

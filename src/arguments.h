@@ -23,6 +23,9 @@ extern char *om_arg_text(FunctionCallInfo fcinfo, int number, const char *name);
 extern char *om_arg_word(FunctionCallInfo fcinfo, int number, const char *name,
 						 const char *const *words);
 
+/* The organization that the caller acts for, or any if it is bound to none; raises for another one */
+extern pg_uuid_t *om_arg_organization(FunctionCallInfo fcinfo, int number);
+
 /* A time that is neither NULL nor infinite */
 extern TimestampTz om_arg_time(FunctionCallInfo fcinfo, int number, const char *name);
 

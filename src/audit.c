@@ -28,6 +28,7 @@
 #include "arguments.h"
 #include "audit.h"
 #include "compat.h"
+#include "tenant.h"
 
 OM_SQL_FUNCTION(omnimsg_write_audit);
 OM_SQL_FUNCTION(omnimsg_audit_hash);
@@ -79,6 +80,10 @@ om_audit_begin(TimestampTz now, const char *actor)
 char *
 om_audit_role(void)
 {
+	const char *token = om_tenant_token();
+
+	if (token != NULL)
+		return psprintf("token:%s", token);
 	return psprintf("role:%s", GetUserNameFromId(GetSessionUserId(), false));
 }
 

@@ -40,7 +40,7 @@ extern const char *const om_audit_columns[OM_AUDIT_COLUMNS];
 /* now is the time that all rows get; actor is kept by reference */
 extern OmAudit *om_audit_begin(TimestampTz now, const char *actor);
 
-/* The actor for what somebody does by calling a function: "role:" and the role of the session */
+/* The actor for what somebody does by calling a function: "token:" and the name of the token it logged in with, else "role:" and the role of the session */
 extern char *om_audit_role(void);
 
 /*

@@ -46,4 +46,10 @@
 	makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
 #endif
 
+#if PG_VERSION_NUM >= 170000
+#define om_local_xid	(MyProc->vxid.lxid)
+#else
+#define om_local_xid	(MyProc->lxid)
+#endif
+
 #endif							/* OM_COMPAT_H */

@@ -433,7 +433,7 @@ om_consent_fold_deferred(TimestampTz now)
 Datum
 omnimsg_consent_as_of(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
 	char	   *channel = om_arg_word(fcinfo, 1, "channel", om_channels);
 	char	   *address = om_arg_text(fcinfo, 2, "address");
 	char	   *scope = om_arg_scope(fcinfo, 5);

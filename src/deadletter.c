@@ -24,6 +24,7 @@
 #include "arguments.h"
 #include "compat.h"
 #include "ingest.h"
+#include "tenant.h"
 
 OM_SQL_FUNCTION(omnimsg_keep_dead);
 OM_SQL_FUNCTION(omnimsg_replay_dead_letter);
@@ -46,15 +47,17 @@ static OmStatement find_keys = {
 static OmStatement lock_letter = {
 	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at,\n"
 	"       e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval\n"
-	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2 FOR UPDATE",
-	2, {TEXTOID, TEXTOID}, NULL
+	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2\n"
+	"   AND (NOT $3 OR e.organization_id = $4) FOR UPDATE",
+	4, {TEXTOID, TEXTOID, BOOLOID, UUIDOID}, NULL
 };
 
 static OmStatement find_letters = {
 	"SELECT e.provider, e.dedupe_key FROM omnimsg.events e\n"
 	" WHERE e.outcome = 'dead' AND starts_with(coalesce(e.reason, ''), $1)\n"
+	"   AND (NOT $3 OR e.organization_id = $4)\n"
 	" ORDER BY e.received_at, e.provider, e.dedupe_key LIMIT $2",
-	2, {TEXTOID, INT4OID}, NULL
+	4, {TEXTOID, INT4OID, BOOLOID, UUIDOID}, NULL
 };
 
 /* What it became is in the journal under its own key, with the bytes if they are evidence */
@@ -352,13 +355,16 @@ replay_letter(Replay *replay, Letter *letter)
 	char	   *outcome;
 	char	   *reason;
 	char	   *event_type;
+	bool		bound;
+	pg_uuid_t	own;
 	bool		isnull;
 	Datum		raw;
 
 	delivery.ordinal = letter->ordinal;
 	delivery.provider = letter->provider;
+	bound = om_tenant_binds(&own);
 	if (om_db_run(&lock_letter, (Datum[]) {CStringGetTextDatum(letter->provider),
-				  CStringGetTextDatum(letter->dedupe_key)}) == 0)
+				  CStringGetTextDatum(letter->dedupe_key), BoolGetDatum(bound), UUIDPGetDatum(&own)}) == 0)
 	{
 		if (replay->one)
 			ereport(ERROR,
@@ -484,13 +490,16 @@ omnimsg_replay_dead_letters(PG_FUNCTION_ARGS)
 	Replay		replay = {0};
 	char	   *reason = PG_ARGISNULL(0) ? "" : om_arg_text(fcinfo, 0, "reason");
 	bool		dry_run = dry_run_argument(fcinfo);
+	pg_uuid_t	own;
+	bool		bound = om_tenant_binds(&own);
 
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_count must be at least 1")));
 	om_ingest_begin(fcinfo);
-	replay.count = om_db_run(&find_letters, (Datum[]) {CStringGetTextDatum(reason), PG_GETARG_DATUM(1)});
+	replay.count = om_db_run(&find_letters, (Datum[]) {CStringGetTextDatum(reason), PG_GETARG_DATUM(1),
+							 BoolGetDatum(bound), UUIDPGetDatum(&own)});
 	replay.letters = palloc(sizeof(Letter) * Max(replay.count, 1));
 	for (int i = 0; i < replay.count; i++)
 	{

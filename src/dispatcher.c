@@ -17,6 +17,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "commands/policy.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -24,6 +25,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -62,6 +64,8 @@ static MemoryContext round_context; /* reset each round */
 static OmItem **finished;		/* answered, not recorded yet */
 static int	nfinished = 0;
 static int	finished_capacity = 0;
+static Oid	connected_as = InvalidOid;	/* and what it acts as in a transaction may be another role */
+static int	connected_context = 0;
 static Oid	extension_seen = InvalidOid;	/* one that was dropped and made again is another one */
 static bool outdated = false;	/* the extension is there, and not of our version */
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
@@ -83,11 +87,25 @@ om_dispatcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
+/* A role that nobody may log in as cannot connect, so it is taken on, where deploy/roles.sql has given it its rights */
+static void
+act_as_worker(void)
+{
+	Oid			role = get_role_oid("omnimsg_worker", true);
+	Oid			tables = get_namespace_oid("omnimsg", true);
+	Oid			outbox = OidIsValid(tables) ? get_relname_relid("outbox", tables) : InvalidOid;
+
+	GetUserIdAndSecContext(&connected_as, &connected_context);
+	if (OidIsValid(role) && OidIsValid(outbox) && OidIsValid(get_relation_policy_oid(outbox, "worker", true)))
+		SetUserIdAndSecContext(role, connected_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
 void
 om_worker_begin(const char *what)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	act_as_worker();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -100,6 +118,7 @@ om_worker_end(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
+	SetUserIdAndSecContext(connected_as, connected_context);
 	CommitTransactionCommand();
 	debug_query_string = NULL;
 	pgstat_report_stat(true);

@@ -269,7 +269,7 @@ lock_person(const pg_uuid_t *organization_id, const char *address, const char *n
 Datum
 omnimsg_erase_person(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
 	bool		dead_letters = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
@@ -344,7 +344,7 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 Datum
 omnimsg_export_person(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
 	TimestampTz now = GetCurrentTimestamp();
 	MemoryContext context = CurrentMemoryContext;
 	OmErasureKey key;

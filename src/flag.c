@@ -52,7 +52,7 @@ Datum
 omnimsg_flag_address(PG_FUNCTION_ARGS)
 {
 	static const char *const flags[] = {"wrong_number", "reassigned", NULL};
-	pg_uuid_t  *organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
 	char	   *address = om_arg_text(fcinfo, 1, "address");
 	char	   *flag = PG_ARGISNULL(2) ? NULL : om_arg_word(fcinfo, 2, "flag", flags);
 	char	   *note = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));

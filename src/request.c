@@ -276,7 +276,7 @@ omnimsg_record_consent(PG_FUNCTION_ARGS)
 	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
 	char	   *address;
 
-	request.organization_id = *om_arg_uuid(fcinfo, 0, "organization_id");
+	request.organization_id = *om_arg_organization(fcinfo, 0);
 	request.channel = om_arg_word(fcinfo, 1, "channel", om_channels);
 	address = om_arg_text(fcinfo, 2, "address");
 	request.request_type = om_arg_word(fcinfo, 3, "request_type", types);

@@ -18,6 +18,7 @@
 #include "flag.h"
 #include "review.h"
 #include "shmem.h"
+#include "tenant.h"
 
 #define DEADLINE_DAYS	10
 
@@ -48,8 +49,9 @@ static OmStatement insert_reviews = {
 	"       v.matched_text, v.provider, v.dedupe_key, v.occurred_at, v.due_at, v.decision, v.request_id"
 
 static OmStatement lock_review = {
-	"SELECT " REVIEW_COLUMNS " FROM omnimsg.reviews v WHERE v.id = $1 FOR UPDATE",
-	1, {UUIDOID}, NULL
+	"SELECT " REVIEW_COLUMNS " FROM omnimsg.reviews v\n"
+	" WHERE v.id = $1 AND (NOT $2 OR v.organization_id = $3) FOR UPDATE",
+	3, {UUIDOID, BOOLOID, UUIDOID}, NULL
 };
 
 static OmStatement lock_overdue = {
@@ -81,6 +83,7 @@ static OmStatement release_item = {
 	"UPDATE omnimsg.outbox o SET released_by = $2, released_at = $3, next_attempt_at = $3\n"
 	"  FROM omnimsg.messages m\n"
 	" WHERE o.message_id = $1 AND o.state = 'queued' AND o.kind = 'conversation'\n"
+	"   AND (NOT $4 OR o.organization_id = $5)\n"
 	"   AND m.organization_id = o.organization_id AND m.id = o.message_id\n"
 	"   AND m.created_at = o.created_at\n"
 	"   AND EXISTS (SELECT 1 FROM omnimsg.reviews v\n"
@@ -90,7 +93,7 @@ static OmStatement release_item = {
 	"                    WHERE v.organization_id = o.organization_id AND v.address = m.peer_address\n"
 	"                      AND v.decision IS NULL AND v.due_at <= $3)\n"
 	"RETURNING o.organization_id",
-	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
+	5, {UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, UUIDOID}, NULL
 };
 
 /* A row of omnimsg.reviews */
@@ -284,7 +287,10 @@ actor_argument(FunctionCallInfo fcinfo, int number)
 static void
 read_open_review(const pg_uuid_t *id, const char *decision, Review *review, TimestampTz now)
 {
-	if (om_db_run(&lock_review, (Datum[]) {UUIDPGetDatum(id)}) == 0)
+	pg_uuid_t	own;
+	bool		bound = om_tenant_binds(&own);
+
+	if (om_db_run(&lock_review, (Datum[]) {UUIDPGetDatum(id), BoolGetDatum(bound), UUIDPGetDatum(&own)}) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("review \"%s\" does not exist",
@@ -352,12 +358,15 @@ omnimsg_release(PG_FUNCTION_ARGS)
 	pg_uuid_t  *message_id = om_arg_uuid(fcinfo, 0, "message_id");
 	char	   *actor = actor_argument(fcinfo, 1);
 	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t	own;
+	bool		bound = om_tenant_binds(&own);
 	bool		released;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	released = om_db_run(&release_item, (Datum[]) {UUIDPGetDatum(message_id),
-						 CStringGetTextDatum(actor), TimestampTzGetDatum(now)}) > 0;
+						 CStringGetTextDatum(actor), TimestampTzGetDatum(now), BoolGetDatum(bound),
+						 UUIDPGetDatum(&own)}) > 0;
 	if (released)
 	{
 		OmAudit    *audit = om_audit_begin(now, psprintf("reviewer:%s", actor));

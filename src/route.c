@@ -8,7 +8,8 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "utils/fmgrprotos.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 
 #include "compat.h"
 #include "ingest.h"
@@ -319,8 +320,11 @@ route_by_token(OmBatch *batch)
 	}
 }
 
-/* The first key of our advisory locks, which an application that takes some of its own should not use */
-#define NUMBER_LOCK_CLASS	0x6F6D6E69	/* "omni" */
+/*
+ * Advisory locks that SQL cannot take: its functions make those of the classes 1 (one key) and 2 (two keys) only.
+ * Else any role that may connect could hold up the webhooks of a number.
+ */
+#define NUMBER_LOCK_CLASS	0x6F6D	/* "om" */
 
 static Datum
 number_lock_key(const char *number)
@@ -328,11 +332,19 @@ number_lock_key(const char *number)
 	return hash_any((const unsigned char *) number, strlen(number));
 }
 
+static void
+lock_key(Datum key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, DatumGetUInt32(key), NUMBER_LOCK_CLASS);
+	(void) LockAcquire(&tag, mode, false, false);
+}
+
 void
 om_number_lock(const char *number)
 {
-	DirectFunctionCall2(pg_advisory_xact_lock_int4, Int32GetDatum(NUMBER_LOCK_CLASS),
-						number_lock_key(number));
+	lock_key(number_lock_key(number), ExclusiveLock);
 }
 
 static int
@@ -360,8 +372,7 @@ lock_numbers(OmBatch *batch)
 	qsort(keys, count, sizeof(Datum), compare_keys);
 	for (int i = 0; i < count; i++)
 		if (i == 0 || DatumGetInt32(keys[i]) != DatumGetInt32(keys[i - 1]))
-			DirectFunctionCall2(pg_advisory_xact_lock_shared_int4, Int32GetDatum(NUMBER_LOCK_CLASS),
-								keys[i]);
+			lock_key(keys[i], ShareLock);
 }
 
 /*

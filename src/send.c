@@ -68,7 +68,7 @@ omnimsg_explain_send(PG_FUNCTION_ARGS)
 	TimestampTz at;
 	char	   *address;
 
-	sending.organization_id = om_arg_uuid(fcinfo, 0, "organization_id");
+	sending.organization_id = om_arg_organization(fcinfo, 0);
 	sending.channel = om_arg_word(fcinfo, 1, "channel", om_channels);
 	address = om_arg_text(fcinfo, 2, "address");
 	sending.body = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
@@ -196,7 +196,7 @@ omnimsg_send(PG_FUNCTION_ARGS)
 	char	   *channel;
 	char	   *region;
 
-	item.organization_id = *om_arg_uuid(fcinfo, 0, "organization_id");
+	item.organization_id = *om_arg_organization(fcinfo, 0);
 	address = om_arg_text(fcinfo, 1, "address");
 	item.body = om_arg_text(fcinfo, 2, "body");
 	channel = om_arg_word(fcinfo, 3, "channel", om_channels);

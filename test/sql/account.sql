@@ -68,6 +68,7 @@ SELECT count(*) FROM omnimsg.opt_out_requests WHERE address ~ '\(';
 CREATE ROLE regress_omnimsg_loader;
 GRANT USAGE ON SCHEMA omnimsg TO regress_omnimsg_loader;
 GRANT SELECT, INSERT ON omnimsg.collection_accounts TO regress_omnimsg_loader;
+INSERT INTO omnimsg.tenant_roles (role_name, organization_id, mapped_at, mapped_by) VALUES ('regress_omnimsg_loader', :acme, now(), 'test');
 SET ROLE regress_omnimsg_loader;
 INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone, sms_consent) VALUES (:acme, 'by the loader', '5555550146', true)
 	RETURNING primary_phone, sms_consent;
@@ -81,6 +82,7 @@ INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone, s
 RESET search_path;
 RESET ROLE;
 DROP OPERATOR pg_temp.= (text, text);
+DELETE FROM omnimsg.tenant_roles;
 DROP OWNED BY regress_omnimsg_loader;
 DROP ROLE regress_omnimsg_loader;
 

@@ -8,6 +8,7 @@
 CREATE ROLE regress_omnimsg_loader;
 GRANT USAGE ON SCHEMA omnimsg TO regress_omnimsg_loader;
 GRANT SELECT, INSERT ON omnimsg.collection_accounts TO regress_omnimsg_loader;
+INSERT INTO omnimsg.tenant_roles (role_name, organization_id, mapped_at, mapped_by) VALUES ('regress_omnimsg_loader', :acme, now(), 'test');
 CREATE SCHEMA regress_omnimsg_trap AUTHORIZATION regress_omnimsg_loader;
 
 SET ROLE regress_omnimsg_loader;
@@ -22,7 +23,7 @@ INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone, s
 	VALUES ('11111111-1111-7111-8111-111111111111', 'loaded', '(555) 555-0150', true)
 	RETURNING primary_phone, sms_consent;
 
--- row_security = off marks a restore for the owner of the table only
+-- row_security = off marks a restore for the owner of the table only, and nobody else gets a row past the policies with it
 SET row_security = off;
 INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone, sms_consent)
 	VALUES ('11111111-1111-7111-8111-111111111111', 'loaded too', '(555) 555-0151', false)
@@ -47,5 +48,6 @@ SELECT action, new_value ->> 'source' AS source, count(*) FROM omnimsg.audit_log
 
 DROP SCHEMA regress_omnimsg_trap CASCADE;
 DROP TABLE regress_omnimsg_trap_table;
+DELETE FROM omnimsg.tenant_roles;
 DROP OWNED BY regress_omnimsg_loader;
 DROP ROLE regress_omnimsg_loader;

@@ -75,7 +75,7 @@ SELECT u.relation::regclass, u.condition
 -- Keys and references that do not hold the tenant, which would be in the way of distributing
 -- tables by tenant.  Deliberate: the organizations themselves, the accounts at providers, which
 -- serve several of them, the journal and its counts, which are claimed before the tenant is known,
--- and what arms the database, which is one row.
+-- tokens and roles, which say which tenant it is, and what arms the database, which is one row.
 SELECT c.conrelid::regclass AS relation, c.conname, pg_get_constraintdef(c.oid) AS definition
   FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid AND r.relnamespace = 'omnimsg'::regnamespace
@@ -97,6 +97,19 @@ SELECT c.relname AS table_without_tenant
  WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
    AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id')
  ORDER BY 1;
+
+-- and is closed to other tenants, each month as well: expect no rows
+SELECT c.relname AS open_to_other_tenants, c.relrowsecurity, c.relforcerowsecurity, p.polroles, pg_get_expr(p.polqual, c.oid) AS policy
+  FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid
+ WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
+   AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id')
+   AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND p.polname = 'tenant' AND p.polcmd = '*' AND p.polwithcheck IS NULL
+			AND pg_get_expr(p.polqual, c.oid) = '(organization_id = omnimsg.current_organization())');
+-- without one there are no policies, but for the organizations themselves
+SELECT p.polrelid::regclass AS relation, p.polname, pg_get_expr(p.polqual, p.polrelid) AS policy
+  FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+ WHERE c.relnamespace = 'omnimsg'::regnamespace
+   AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id');
 
 -- a partitioned parent has neither keys nor indexes, or a restored dump fails: expect no rows
 SELECT i.indexrelid::regclass AS index_of_parent

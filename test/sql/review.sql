@@ -144,8 +144,13 @@ SELECT pg_temp.review('+15555550149') AS review \gset
 SET SESSION AUTHORIZATION regress_reviewer;
 SELECT omnimsg_review(:'review', 'none', 'Eve') IS NULL AS no_request;
 RESET SESSION AUTHORIZATION;
+INSERT INTO omnimsg.tenant_roles (role_name, organization_id, mapped_at, mapped_by) VALUES ('regress_reviewer', :acme, now(), 'test');
+SET SESSION AUTHORIZATION regress_reviewer;
+SELECT omnimsg_review(:'review', 'none', 'Eve') IS NULL AS no_request;
+RESET SESSION AUTHORIZATION;
 SELECT actor, new_value - 'rule' AS new_value FROM omnimsg.audit_logs WHERE action = 'REVIEW_DECIDED' AND resource_id = :'review';
 REVOKE EXECUTE ON FUNCTION omnimsg_review FROM regress_reviewer;
+DELETE FROM omnimsg.tenant_roles;
 DROP ROLE regress_reviewer;
 
 -- nothing is released that an overdue review stops

@@ -152,12 +152,12 @@ relation AS (
 	SELECT c.*, c.oid::regclass::text AS name, c.relispartition AND c.relname !~ '_default$' AS is_month
 	  FROM pg_class c WHERE c.relnamespace = 'omnimsg'::regnamespace)
 SELECT format('relation %s kind %s persistence %s options %s acl %s rls %s%s bound %s owner %s comment %s', r.name, r.relkind, r.relpersistence, r.reloptions,
-			  r.relacl, r.relrowsecurity, r.relforcerowsecurity, pg_get_expr(r.relpartbound, r.oid), r.relowner::regrole, obj_description(r.oid, 'pg_class'))
+			  (SELECT array_agg(i ORDER BY i::text) FROM unnest(r.relacl) AS i), r.relrowsecurity, r.relforcerowsecurity, pg_get_expr(r.relpartbound, r.oid), r.relowner::regrole, obj_description(r.oid, 'pg_class'))
   FROM relation r WHERE r.relkind IN ('r', 'p', 'v', 'm', 'S', 'c', 'f')
 UNION ALL
 SELECT format('column %s %s %s type %s notnull %s default %s generated %s identity %s collation %s storage %s acl %s comment %s', r.name,
 			  row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-			  pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity, a.attcollation::regcollation, a.attstorage, a.attacl, col_description(r.oid, a.attnum))
+			  pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity, a.attcollation::regcollation, a.attstorage, (SELECT array_agg(i ORDER BY i::text) FROM unnest(a.attacl) AS i), col_description(r.oid, a.attnum))
   FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
  WHERE r.relkind IN ('r', 'p', 'v', 'm', 'c', 'f')
@@ -172,10 +172,12 @@ UNION ALL
 SELECT format('trigger %s %s enabled %s comment %s', r.name, pg_get_triggerdef(t.oid), t.tgenabled, obj_description(t.oid, 'pg_trigger'))
   FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
 UNION ALL
+SELECT format('policy %s %s %s to %s using %s check %s', p.tablename, p.policyname, p.cmd, p.roles, p.qual, p.with_check) FROM pg_policies p WHERE p.schemaname = 'omnimsg'
+UNION ALL
 SELECT format('view %s %s', r.name, pg_get_viewdef(r.oid)) FROM relation r WHERE r.relkind IN ('v', 'm')
 UNION ALL
 SELECT format('function %s result %s arguments %s %s owner %s acl %s comment %s', p.oid::regprocedure, pg_get_function_result(p.oid), pg_get_function_arguments(p.oid),
-			  pg_get_functiondef(p.oid), p.proowner::regrole, p.proacl, obj_description(p.oid, 'pg_proc'))
+			  pg_get_functiondef(p.oid), p.proowner::regrole, (SELECT array_agg(i ORDER BY i::text) FROM unnest(p.proacl) AS i), obj_description(p.oid, 'pg_proc'))
   FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 UNION ALL
 SELECT format('member %s comment %s', pg_describe_object(m.classid, m.objid, 0), obj_description(m.objid, m.classid::regclass::name)) FROM member m
@@ -183,7 +185,7 @@ UNION ALL
 SELECT format('dumped %s %s', u.relation::regclass, u.condition) FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS u (relation, condition)
  WHERE x.extname = 'omnimsg'
 UNION ALL
-SELECT format('schema acl %s comment %s', n.nspacl, obj_description(n.oid, 'pg_namespace')) FROM pg_namespace n WHERE n.nspname = 'omnimsg'
+SELECT format('schema acl %s comment %s', (SELECT array_agg(i ORDER BY i::text) FROM unnest(n.nspacl) AS i), obj_description(n.oid, 'pg_namespace')) FROM pg_namespace n WHERE n.nspname = 'omnimsg'
 UNION ALL
 SELECT format('extension %s version %s schema %s relocatable %s', x.extname, x.extversion, x.extnamespace::regnamespace, x.extrelocatable)
   FROM pg_extension x WHERE x.extname = 'omnimsg'
@@ -242,7 +244,7 @@ like(difference('omnimsg', 'fresh'), qr/\A- index \Q$part\E .*USING btree \(stat
 # ---- the other way round: new files, and a server that still runs the old library ----
 
 my $script = do { local $/; open my $file, '<', "$top/omnimsg--1.0--1.1.sql" or die $!; <$file> };
-my ($block) = $script =~ /\A(?:--.*\n|\/\*.*\*\/\n|\\echo.*\n|\s*\n)*(DO \$\$.*?^\$\$;\n)/ms;
+my ($block) = $script =~ /\A(?:--\N*\n|\/\*\N*\*\/\n|\\echo\N*\n|\s*\n)*(DO \$\$.*?^\$\$;\n)/ms;
 ok($block, 'the update script begins with a block');
 # any library that is there and has none of our functions
 $block =~ s/MODULE_PATHNAME/\$libdir\/plpgsql/g;
@@ -252,7 +254,7 @@ like($node->psql_error("DROP EXTENSION omnimsg; CREATE SCHEMA omnimsg; $block", 
 
 # From 1.1 on the library says its version, and each script asks for it.
 $script = do { local $/; open my $file, '<', "$top/omnimsg--1.1--1.2.sql" or die $!; <$file> };
-($block) = $script =~ /\A(?:--.*\n|\/\*.*\*\/\n|\\echo.*\n|\s*\n)*(DO \$\$.*?^\$\$;\n)/ms;
+($block) = $script =~ /\A(?:--\N*\n|\/\*\N*\*\/\n|\\echo\N*\n|\s*\n)*(DO \$\$.*?^\$\$;\n)/ms;
 like($node->psql_error("CREATE FUNCTION omnimsg.library_version() RETURNS text LANGUAGE sql AS \$\$ SELECT '1.1' \$\$; $block", dbname => 'fresh'),
 	qr/55000: the server still runs the library of an older version of omnimsg.*HINT: .*Restart the server/s, 'so does the script that begins at 1.1');
 

@@ -128,7 +128,7 @@ sub make_extension
 }
 
 make_extension();
-ok($node->poll("SELECT count(*) > 1 FROM pg_inherits WHERE inhparent = 'omnimsg.messages'::regclass", 't'),
+ok($node->poll("SELECT count(*) > 1 FROM pg_inherits WHERE inhparent = 'omnimsg.messages'::regclass", 't', 90),	# roles.sql had the tables locked, perhaps
 	'after CREATE EXTENSION it makes the partitions');
 works('and sends');
 is(worker(), $pid, 'it is the same one');

@@ -621,7 +621,7 @@ sub new
 
 	$self->{pid} = open3($self->{in}, $self->{out}, undef, $node->_bindir . '/psql',
 		qw(-X -q -A -t), $options{dbname} ? ('-d', $options{dbname}) : (),
-		$options{user} ? ('-U', $options{user}) : ());
+		$options{user} ? ('-U', $options{user}) : (), $options{host} ? ('-h', $options{host}, '-p', $options{port}) : ());
 	return $self;
 }
 
