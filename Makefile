@@ -277,6 +277,18 @@ build/%.so: test/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -Wno-format-truncation -O2 -g -fPIC -shared -o $@ $< -ldl -lpthread
 
+# ---- the relay under the thread sanitizer, for make torture ----
+
+TSAN_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=thread -Isrc/core $(RELAY_CPPFLAGS)
+TSAN_OBJS = $(patsubst %.c,build/tsan/%.o,$(sort $(wildcard relay/*.c)) $(CORE))
+
+build/tsan/omnimsg-relay: $(TSAN_OBJS)
+	$(CC) -fsanitize=thread -o $@ $^ -lcivetweb -lsodium -lpq -lsqlite3 -lpthread
+
+build/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(TSAN_CFLAGS) -c -o $@ $<
+
 # objects are kept, so that the second build is quick
 .SECONDARY:
 

@@ -269,7 +269,7 @@ is((relay_says('--spool-status'))[0], 2, 'without a file --spool-status asks whi
 is((relay_says('--spool-status', "$wide/nothing.db"))[0], 1, 'and of one that is not there it says so');
 is((relay_says('--spool-export', '/etc/passwd'))[0], 1, 'as of one that is no spool');
 like((relay_says('--help'))[1], qr/--spool-status.*OMNIMSG_RELAY_SPOOL /s, 'the help tells of the spool');
-like((relay_says('--version'))[1], qr/^omnimsg-relay 1\.1$/m, 'and there is a version');
+like((relay_says('--version'))[1], qr/^omnimsg-relay 1\.2$/m, 'and there is a version');
 
 open my $log, '<', $node->dir . '/log/relay.log' or die $!;
 my @lines = readline $log;

@@ -450,12 +450,13 @@ sub deliver
 }
 
 # relay(NAME => value, ...): a second relay beside the instance's own, with these variables of
-# its environment (without OMNIMSG_RELAY_); UNDER is a command that runs it; see Omnimsg::Relay
+# its environment (without OMNIMSG_RELAY_); UNDER is a command that runs it; see Omnimsg::Relay.
+# OMNIMSG_TEST_RELAY is another build of it, as one with a sanitizer.
 sub relay
 {
 	my ($self, %variables) = @_;
 
-	return Omnimsg::Relay->new($self, "$top/build/omnimsg-relay", %variables);
+	return Omnimsg::Relay->new($self, $ENV{OMNIMSG_TEST_RELAY} // "$top/build/omnimsg-relay", %variables);
 }
 
 # raw(BYTES, url =>, from =>, timeout =>, end => 1): sends exactly these bytes to the relay, from
