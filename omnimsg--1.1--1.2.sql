@@ -428,6 +428,16 @@ AS $$
 		   'Put the file erasure_key back into omnimsg.secrets_dir. Until then messages of organizations that erased somebody are held.'
 	  FROM omnimsg.erasure_key_id() AS k (id)
 	 WHERE EXISTS (SELECT 1 FROM omnimsg.erasures e WHERE e.returned_at IS NULL AND e.key_id <> k.id)
+	UNION ALL
+	-- with their literals, or with the values of their parameters
+	SELECT 'warning', 'the log may hold people''s numbers and messages', string_agg(s.name || ' = ' || s.setting, ', ' ORDER BY s.name),
+		   'Statements are logged as applications write them. Reset these settings, or treat the log as you treat the database.'
+	  FROM pg_settings s
+	 WHERE s.name = 'log_statement' AND s.setting IN ('mod', 'all')
+		OR s.name IN ('log_min_duration_statement', 'log_min_duration_sample', 'log_parameter_max_length_on_error', 'auto_explain.log_min_duration')
+		   AND s.setting::bigint <> CASE s.name WHEN 'log_parameter_max_length_on_error' THEN 0 ELSE -1 END
+		OR s.name = 'log_transaction_sample_rate' AND s.setting::float8 > 0
+	HAVING count(*) > 0
 $$;
 REVOKE ALL ON FUNCTION omnimsg.security_findings() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.security_findings() IS 'the findings of omnimsg_health() about who may do what';

@@ -76,7 +76,7 @@ om_arg_word(FunctionCallInfo fcinfo, int number, const char *name, const char *c
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 strpbrk(word, "0123456789@") ? errmsg("invalid %s", name) :
+			 strpbrk(word, "0123456789@ ") ? errmsg("invalid %s", name) :
 			 errmsg("invalid %s: \"%.*s\"", name, pg_mbcliplen(word, strlen(word), MAX_SHOWN), word),
 			 errhint("It is one of %s.", list.data)));
 }

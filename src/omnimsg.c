@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "dispatcher.h"
 #include "guc.h"
+#include "logged.h"
 #include "shmem.h"
 
 PG_MODULE_MAGIC;
@@ -32,6 +33,7 @@ _PG_init(void)
 		return;
 
 	om_guc_define();
+	om_logged_start();
 
 	/* Without preloading the functions work all the same; nothing is sent */
 	if (!process_shared_preload_libraries_in_progress)

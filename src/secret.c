@@ -213,18 +213,3 @@ om_secret_read(const char *name, char out[OM_SECRET_SIZE])
 		return NULL;
 	return error;
 }
-
-const char *
-om_secret_problem(const char *name)
-{
-	char		path[MAXPGPATH];
-	char		key[OM_SECRET_SIZE];
-	const char *error;
-	bool		gone;
-
-	if (!make_path(name, path))
-		return NO_FILE_NAME;
-	error = read_path(path, key, &gone);
-	sodium_memzero(key, sizeof(key));
-	return error;
-}

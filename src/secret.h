@@ -18,7 +18,4 @@
  */
 extern const char *om_secret_read(const char *name, char out[OM_SECRET_SIZE]);
 
-/* NULL when the file of that name can be used now, else why not */
-extern const char *om_secret_problem(const char *name);
-
 #endif							/* OM_SECRET_H */

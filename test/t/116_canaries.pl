@@ -1,0 +1,224 @@
+# Canaries: a key, a person's numbers and their words go through everything that can go wrong, and then are looked for where
+# they must not be: logs, dumps, base backups, settings, statistics, command lines, metrics, the audit.
+
+use strict;
+use warnings;
+
+use Omnimsg;
+use Test::More;
+
+my $node = Omnimsg->new;
+my $made = $node->seed;
+my ($organization, $did) = @$made{qw(organization did)};
+
+# made of what nothing else is made of
+my $key = 'KEYCANARY0123456789abcdefghijklmnop_Secret';
+my $people = '+1555777';
+my ($word, $surname) = ('kumquat', 'Quillfeather');
+my $text = "Dear $surname, your $word is ready";
+my %canaries = ('the API key' => qr/KEYCANARY/, 'a phone number' => qr/555777\d\d\d\d|777-0\d\d\d/, 'the text of a message' => qr/$word/i, 'a name' => qr/$surname/);
+
+sub person { return sprintf '%s%04d', $people, $_[0] }
+
+sub slurp
+{
+	my ($file) = @_;
+
+	open my $handle, '<:raw', $file or return '';
+	local $/;
+	return scalar(<$handle>) // '';
+}
+
+# absent(TEXT, WHERE, [WHICH]): none of the canaries is in it
+sub absent
+{
+	my ($found, $where, @which) = @_;
+
+	for my $which (@which ? @which : sort keys %canaries)
+	{
+		my ($line) = $found =~ /^(.*$canaries{$which}.*)$/m;
+		is($line // '', '', "$which is not in $where");
+	}
+	return;
+}
+
+open my $secret, '>', $node->dir . '/secrets/canary' or die "secret: $!";
+print {$secret} "$key\n";
+close $secret;
+chmod 0600, $node->dir . '/secrets/canary';
+chown((stat $node->dir . '/secrets/simulator')[4, 5], $node->dir . '/secrets/canary');
+
+$node->psql('ALTER SYSTEM SET shared_preload_libraries = omnimsg, pg_cron, pg_stat_statements');
+$node->stop_postgres;
+$node->start;
+$node->psql('CREATE EXTENSION pg_stat_statements');
+$node->setting('omnimsg.poll_interval', '200ms');
+$node->setting('omnimsg.reconcile_after', '500ms');
+$node->psql(<<"SQL");
+UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization';
+INSERT INTO omnimsg.provider_accounts (id, provider, name, secret_name) VALUES ('22222222-2222-7222-8222-222222222299', 'telnyx', 'canary', 'canary');
+INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id)
+	VALUES ('+15552000199', '$organization', 'telnyx', '22222222-2222-7222-8222-222222222299');
+INSERT INTO omnimsg.send_limits (organization_id, opens, closes) VALUES ('$organization', '00:00', '24:00');
+INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone) VALUES ('$organization', '$surname', '${\ person(1)}');
+SQL
+
+# ---- what happens ----
+
+# webhooks: good ones, one twice, one of a number of nobody, bytes that cannot be read, values that cannot be stored
+for my $n (1 .. 4)
+{
+	is($node->send(from => person($n), to => $did, text => $n == 1 ? 'STOP' : $text)->{http}, 200, "message $n is taken");
+}
+my $signed = $node->signed(from => person(5), to => $did, text => $text);
+is($node->deliver($signed)->{status}, 200, 'and another one, twice') for 1 .. 2;
+is($node->deliver($signed, body => "$signed->{body} ")->{status}, 401, 'changed on the way');
+$node->send(from => person(6), to => '+15559990000', text => $text);
+$node->send(from => "$surname$word", to => $did, text => $text);
+$node->send(event_type => 'message.finalized', status => 'delivery_failed', from => $did, to => person(7), text => $text);
+for my $body (qq({"data":{"event_type":"message.received","id":"x","payload":{"from":{"phone_number":"${\ person(8)}"},"text":"$text),
+	qq({"data":{"event_type":"message.received","id":"y","occurred_at":"${\ person(8)}","payload":{"from":{"phone_number":"${\ person(8)}"},"to":"$surname","text":"$text \\u0000"}}}))
+{
+	my $file = $node->dir . '/body.json';
+	open my $handle, '>', $file or die "$file: $!";
+	print {$handle} $body;
+	close $handle;
+	$node->send(from => person(8), to => $did, text => $text, body_file => $file);
+}
+
+# texts to them: taken, refused with their number in the answer, with a key that the provider does not know, to nobody there
+my $send = sub { return $node->psql("SELECT omnimsg_send('$organization', '$_[0]', '$text', from_number => '$_[1]')") };
+$node->behave('40310:to=' . person(11));
+$node->behave('redirect:to=' . person(12));
+$send->(person($_), $did) for 10 .. 12;
+$send->(person(13), '+15552000199');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
+	WHERE m.to_number BETWEEN '${\ person(10)}' AND '${\ person(13)}' AND o.state NOT IN ('queued', 'leased', 'sending')", 4), 'texts are sent and refused');
+
+# statements that fail, written as nobody should: with everything in them
+my @failing = (
+	"SELECT omnimsg_send('$organization', '${\ person(1)}', '$text')",
+	"SELECT omnimsg_send('$organization', '${\ person(20)}', '$text', channel => '$text')",
+	"SELECT omnimsg_send('00000000-0000-0000-0000-000000000000', '${\ person(20)}', '$text')",
+	"SELECT omnimsg_send('${\ person(20)}', '${\ person(20)}', '$text')",
+	"SELECT omnimsg_send('$organization', '${\ person(20)}', '$text', from_number => '${\ person(21)}')",
+	"SELECT omnimsg_record_consent('$organization', 'sms', '${\ person(20)}', 'opt_in', 'agent')",
+	"SELECT omnimsg_record_consent('$organization', 'sms', '${\ person(20)}$surname', 'opt_out', 'agent', '$text')",
+	"INSERT INTO omnimsg.collection_accounts (organization_id, id, name, primary_phone) SELECT organization_id, id, '$surname', '${\ person(22)}' FROM omnimsg.collection_accounts",
+	"INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone) VALUES (NULL, '$surname', '${\ person(22)}')",
+	"INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, provider, created_at)
+		VALUES ('$organization', omnimsg.uuid7(), 'outbound', 'sms', '$did', '${\ person(23)}', '$text', '$word', 'telnyx', now())",
+	"INSERT INTO omnimsg.consents SELECT * FROM omnimsg.consents",
+	"COPY omnimsg.collection_accounts (organization_id, name, primary_phone, created_at) FROM stdin;\n$organization\t$surname\t${\ person(24)}\ttomorrowish\n\\.\n",
+	"SELECT ('{\"text\": \"$text\", ' || '}')::jsonb FROM omnimsg.messages",
+	"SELECT '${\ person(25)}'::uuid FROM omnimsg.messages",
+	"SELECT to_timestamp('$surname ${\ person(25)}', 'YYYY') FROM omnimsg.messages",
+	"SET statement_timeout = 50; SELECT pg_sleep(5), omnimsg_send('$organization', '${\ person(26)}', '$text')",
+	"DO \$\$ BEGIN PERFORM omnimsg_send('$organization', '${\ person(1)}', '$text'); END \$\$",
+	"PREPARE p AS SELECT omnimsg_send(\$1, \$2, \$3); EXECUTE p('$organization', '${\ person(1)}', '$text')",
+	"SET omnimsg.api_key = '$key'", "ALTER SYSTEM SET omnimsg.api_key = '$key'", "ALTER ROLE omnimsg_relay SET omnimsg.api_key = '$key'",
+	"ALTER DATABASE omnimsg SET omnimsg.api_key = '$key'", "ALTER SYSTEM SET omnimsg.secrets_dir = '$key'", "ALTER SYSTEM SET omnimsg.secrets_dir = '/etc/$key'",
+	"ALTER SYSTEM SET omnimsg.telnyx_api_base = 'https://$key\@api.telnyx.com'", "ALTER SYSTEM SET omnimsg.telnyx_api_base = 'https://api.telnyx.com/$key'",
+	"ALTER SYSTEM SET omnimsg.webhook_url = 'https://relay.example.com/$key'", "ALTER SYSTEM SET omnimsg.database = '$key'",
+	"ALTER SYSTEM SET omnimsg.ca_file = '$key'", "ALTER ROLE omnimsg_relay SET omnimsg.secrets_dir = '/tmp/$key'",
+);
+is(scalar(grep { $node->psql_error($_) eq '' } @failing), 0, scalar(@failing) . ' statements fail, as they must') or
+	diag(grep { $node->psql_error($_) eq '' } @failing);
+my $inside = $node->psql('SHOW data_directory') . '/secrets';
+like($node->psql_error("ALTER SYSTEM SET omnimsg.secrets_dir = '$inside'"), qr/must not be in the data directory/,
+	'keys cannot be in the data directory, where base backups would have them');
+
+# those that do not
+$node->psql("SELECT * FROM omnimsg_explain_send('$organization', 'sms', '${\ person(30)}', '$text')");
+$node->psql("UPDATE omnimsg.collection_accounts SET name = '$surname II' WHERE primary_phone = '${\ person(1)}'");
+
+# a server that goes away under a relay that has something for it
+$node->crash_postgres;
+is($node->send(from => person(31), to => $did, text => $text)->{http}, 200, 'a message is spooled while the server is away');
+$node->start;
+ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE from_number = '${\ person(31)}'", 1), 'and comes in later');
+$send->(person(32), '+15552000199');
+ok($node->poll("SELECT o.state FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id WHERE m.to_number = '${\ person(32)}'", 'failed'),
+	'the worker that started again has used the key');
+
+# ---- where it must not be ----
+
+for my $log (grep { !m{/simulator\.log\z} } glob $node->dir . '/log/*.log')
+{
+	my ($name) = $log =~ m{([^/]+)\z};
+	absent(slurp($log), "the log $name");
+}
+like(slurp($node->dir . '/log/postgres.log'), qr/violates check constraint/, 'the log does tell what failed');
+like(slurp($node->dir . '/log/postgres.log'), qr/Not logged: it may quote/, 'and that it does not tell all');
+
+absent($node->psql("SELECT string_agg(a::text, E'\\n') FROM omnimsg.audit_logs a"), 'the audit');
+is($node->psql("SELECT count(*) FROM omnimsg.audit_logs a WHERE a::text ~ '\\+1?555|STOP'"), 0, 'nor any number, nor the word');
+absent($node->psql("SELECT string_agg(d::text, E'\\n') FROM omnimsg.dead_letters d"), 'what is said of dead letters');
+absent($node->psql("SELECT string_agg(o.last_error, E'\\n') FROM omnimsg.outbox o"), 'what is said of failed requests');
+absent($node->psql("SELECT string_agg(m.error_detail, E'\\n') FROM omnimsg.messages m"), 'what is said of failed messages');
+absent($node->psql("SELECT string_agg(s.query, E'\\n') FROM pg_stat_statements s"), 'pg_stat_statements');
+absent($node->psql("SELECT string_agg(a.query, E'\\n') FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()"), 'pg_stat_activity');
+absent($node->psql("SELECT string_agg(s.setting, E'\\n') FROM pg_settings s"), 'pg_settings');
+absent($node->psql("SELECT coalesce(string_agg(s.setconfig::text, E'\\n'), '') FROM pg_db_role_setting s"), 'pg_db_role_setting');
+absent($node->psql("SELECT string_agg(h::text, E'\\n') FROM omnimsg_health() h"), 'omnimsg_health()');
+absent($node->psql("SELECT string_agg(h::text, E'\\n') FROM omnimsg_stats() h"), 'omnimsg_stats()');
+absent($node->request(GET => '/metrics')->{raw}, 'the metrics of the relay');
+absent($node->deliver($signed, body => "$signed->{body} ")->{raw}, 'the body of an error');
+
+my ($status, $dump) = $node->program('pg_dump', 'omnimsg');
+is($status, 0, 'the database is dumped');
+like($dump, $canaries{'a phone number'}, 'with the people in it');
+absent($dump, 'the dump', 'the API key');
+($status, $dump) = $node->program('pg_dumpall', '--globals-only');
+absent($dump, 'the dump of roles and settings', 'the API key');
+my $data = readlink($node->dir . '/data') // $node->dir . '/data';
+is(system("grep -rqa KEYCANARY '$data/'") >> 8, 1, 'nor is it anywhere in the data directory, and so in no base backup');
+
+my @processes = grep { /\A\d+\z/ } map { (split m{/})[2] } glob '/proc/[0-9]*';
+my %ours = map { $_ => 1 } $node->postmaster_pid, $node->relay_pid;
+for (1 .. 2)
+{
+	for my $pid (@processes)
+	{
+		my ($parent) = slurp("/proc/$pid/stat") =~ /\) \S (\d+)/;
+		$ours{$pid} = 1 if $parent && $ours{$parent};
+	}
+}
+absent(join("\n", map { slurp("/proc/$_/cmdline") . slurp("/proc/$_/environ") } keys %ours), 'command lines and environments', 'the API key');
+
+# the memory of the worker: the one copy that is kept in case the file gets spoilt
+SKIP:
+{
+	my $pid = $node->psql('SELECT pid FROM omnimsg_worker_status()');
+	open my $memory, '<:raw', "/proc/$pid/mem" or skip 'memory cannot be read', 1;
+	my $copies = 0;
+
+	for my $line (split /\n/, slurp("/proc/$pid/maps"))
+	{
+		my ($begin, $end, $rights) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) (\S+)/ or next;
+		next if $rights !~ /p/ || $line =~ /\[v(?:var|syscall|dso)/;
+		no warnings 'portable';
+		my ($at, $length) = (hex $begin, hex($end) - hex $begin);
+		my $bytes;
+
+		next if $length > 64 * 1024 * 1024;
+		sysseek $memory, $at, 0 or next;
+		sysread $memory, $bytes, $length or next;
+		$copies++ while $bytes =~ /KEYCANARY/g;
+	}
+	cmp_ok($copies, '<=', 1, 'the worker has wiped its key, but for one copy');
+}
+
+# ---- settings that would let it out ----
+
+my $finding = "SELECT count(*) FROM omnimsg_health() WHERE finding = 'the log may hold people''s numbers and messages'";
+is($node->psql($finding), 0, 'at the default settings of logging omnimsg_health() has nothing to say of them');
+for my $leak (['log_statement', 'all'], ['log_min_duration_statement', '100'], ['log_parameter_max_length_on_error', '-1'])
+{
+	$node->setting(@$leak);
+	ok($node->poll($finding, 1), "it warns of $leak->[0]");
+	$node->setting($leak->[0]);
+	$node->poll($finding, 0);
+}
+
+done_testing;
