@@ -124,11 +124,38 @@ BEGIN
 		INSERT INTO omnimsg.reply_templates (organization_id, trigger, language, body)
 			VALUES (organization_id, trigger, language, body) RETURNING id INTO made;
 	END IF;
+	PERFORM omnimsg.write_audit(organization_id, 'TEMPLATE_SET', 'reply_template', made, NULL,
+								jsonb_build_object('trigger', trigger, 'language', language, 'built_in', made IS NULL));
 	RETURN made;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_set_template(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.omnimsg_set_template(pg_catalog.uuid, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'use this text for automatic replies to the trigger in the language from now on, and return its id; NULL for the built-in one again; those of before are kept, inactive';
+
+CREATE FUNCTION @extschema@.omnimsg_set_reply_mode(organization_id pg_catalog.uuid, phone_number pg_catalog.text,
+		reply_mode pg_catalog.text)
+	RETURNS pg_catalog.bool
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	before text;
+BEGIN
+	PERFORM omnimsg.require_organization(organization_id);
+	SELECT n.reply_mode INTO before FROM omnimsg.inbound_phone_numbers n
+	 WHERE n.organization_id = organization_id AND n.phone_number = phone_number FOR UPDATE;
+	IF NOT FOUND OR before = reply_mode THEN
+		RETURN false;
+	END IF;
+	UPDATE omnimsg.inbound_phone_numbers n SET reply_mode = reply_mode
+	 WHERE n.organization_id = organization_id AND n.phone_number = phone_number;
+	PERFORM omnimsg.write_audit(organization_id, 'REPLY_MODE_SET', 'organization', organization_id,
+								jsonb_build_object('reply_mode', before), jsonb_build_object('reply_mode', reply_mode));
+	RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_set_reply_mode(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_set_reply_mode(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'say who answers STOP, START and HELP at a number of the organization: ''auto'', ''provider'' or ''off''; false when that changes nothing';
 
 CREATE FUNCTION omnimsg.require_organization(organization_id pg_catalog.uuid) RETURNS pg_catalog.void
 	AS 'MODULE_PATHNAME', 'omnimsg_require_organization' LANGUAGE C STABLE;

@@ -141,7 +141,7 @@ BEGIN
 			('omnimsg_agent', ARRAY['omnimsg_login', 'omnimsg_read_message', 'omnimsg_read_conversation', 'omnimsg_send', 'omnimsg_explain_send',
 				'omnimsg_record_consent', 'omnimsg_consent_as_of', 'omnimsg_review', 'omnimsg_release', 'omnimsg_flag_address']),
 			('omnimsg_auditor', ARRAY['omnimsg_login', 'omnimsg_consent_as_of']),
-			('omnimsg_admin', ARRAY['omnimsg_create_token', 'omnimsg_revoke_token', 'omnimsg_map_role', 'omnimsg_set_template',
+			('omnimsg_admin', ARRAY['omnimsg_create_token', 'omnimsg_revoke_token', 'omnimsg_map_role', 'omnimsg_set_template', 'omnimsg_set_reply_mode',
 				'omnimsg_replay_dead_letter', 'omnimsg_replay_dead_letters', 'omnimsg_erase_person', 'omnimsg_export_person'])),
 		functions AS (
 			SELECT p.oid, p.proname FROM pg_proc p
