@@ -743,7 +743,9 @@ BEGIN
 	   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest;
 
 	-- All rows but a few move before anything is locked.  Strong locks come last, because they are held until the
-	-- end; the parent comes before its partitions, as in every statement.
+	-- end; the parent comes before its partitions, as in every statement.  Who gets no lock at all has made none.
+	SELECT '{}'::date[] AS months, '{}'::int8[] AS moved, false AS many INTO messages;
+	audit := messages;
 	BEGIN
 		SELECT p.* INTO messages FROM omnimsg.prepare_months('messages', oldest) p;
 		SELECT '{}'::date[] AS months, '{}'::int8[] AS moved, false AS many INTO audit;

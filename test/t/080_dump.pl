@@ -75,6 +75,10 @@ INSERT INTO omnimsg.optout_pulls (provider_account_id, started_at, due_at)
 INSERT INTO omnimsg.backfills (provider_account_id, since, until, started_at, page_size, due_at, finished_at)
 	SELECT id, now(), now(), now(), 1, 'infinity', now() FROM omnimsg.provider_accounts ON CONFLICT DO NOTHING;
 SELECT omnimsg_place_hold('$organization', '@{[number(36)]}', 'a case');
+CREATE ROLE desk IN ROLE omnimsg_agent;
+SELECT omnimsg_map_role('desk', '$organization'), omnimsg_create_token('$organization', 'ticket system');
+INSERT INTO omnimsg.erasures (organization_id, id, address_hash, key_id, erased_by, erased_at, counts, returned_at)
+	VALUES ('$organization', omnimsg.uuid7(), 'a hash', 'a key', 'somebody', now(), '{}', now());
 SELECT * FROM omnimsg_schedule_jobs();
 SQL
 
