@@ -369,6 +369,17 @@ REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg
 COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'all that an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
 
 --
+-- Dead letters: a call in bulk keeps its locks until the transaction ends, so it takes fewer unless it is told otherwise
+--
+
+CREATE OR REPLACE FUNCTION @extschema@.omnimsg_replay_dead_letters(reason pg_catalog.text DEFAULT NULL,
+		max_count pg_catalog.int4 DEFAULT 100, dry_run pg_catalog.bool DEFAULT false)
+	RETURNS SETOF omnimsg.ingest_result
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION @extschema@.omnimsg_replay_dead_letters(pg_catalog.text, pg_catalog.int4, pg_catalog.bool) IS 'omnimsg_replay_dead_letter() for the oldest open dead letters whose reason begins so, at most so many, in one transaction, which holds their locks until it ends; one that fails does not stop the others; ordinal counts from the oldest';
+
+--
 -- What omnimsg_health() finds: of the work, as in version 1.1, and of who may do what
 --
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "funcapi.h"
@@ -20,9 +21,11 @@
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "arm.h"
 #include "audit.h"
@@ -239,6 +242,18 @@ omnimsg_arm(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
+static Oid
+arming_table(void)
+{
+	return get_relname_relid("arming", get_namespace_oid("omnimsg", false));
+}
+
+bool
+om_arm_hold(void)
+{
+	return ConditionalLockRelationOid(arming_table(), RowShareLock);
+}
+
 /* omnimsg_disarm() returns boolean: whether it was armed, for whatever database */
 Datum
 omnimsg_disarm(PG_FUNCTION_ARGS)
@@ -251,6 +266,7 @@ omnimsg_disarm(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	be_durable();
+	LockRelationOid(arming_table(), ExclusiveLock);
 	found = read_arming(&before) && om_db_run(&take_back, (Datum[]) {TimestampTzGetDatum(now)}) > 0;
 	if (found)
 	{

@@ -24,6 +24,12 @@ typedef enum OmArmed
 extern OmArmed om_arm_check(const char **reason);
 
 /*
+ * Keep omnimsg_disarm() waiting until the transaction ends.  False when somebody is disarming, who must not be waited for:
+ * he may take his time to commit.
+ */
+extern bool om_arm_hold(void);
+
+/*
  * Whether the last commit of this session is where synchronous_commit and synchronous_standby_names say
  * that it must be.  It is not when the wait for the standby was cancelled.
  */

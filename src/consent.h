@@ -67,4 +67,11 @@ extern void om_consent_lock(OmColumn *organization_ids, OmColumn *channels, OmCo
 /* Compute the states of addresses anew, after their requests were changed by other means than om_consent_record */
 extern void om_consent_refold(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now);
 
+/*
+ * request.c: which of some messages that the provider refused have their block on record.  The messages must be locked, so
+ * that nobody is recording it meanwhile.
+ */
+extern bool *om_request_known_blocks(OmColumn *organization_ids, OmColumn *addresses,
+									 OmColumn *message_ids);
+
 #endif							/* OM_CONSENT_H */

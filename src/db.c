@@ -4,31 +4,39 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "db.h"
+#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "version.h"
+
+static void
+prepare(OmStatement *statement, int options)
+{
+	SPIPlanPtr	plan;
+
+	om_require_version();
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types, options);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	statement->plan = plan;
+}
 
 static uint64
 run(OmStatement *statement, Datum *values, int options)
 {
 	int			result;
 
-	om_require_version();
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types,
-											  options);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI_keepplan failed");
-		statement->plan = plan;
-	}
-
+	prepare(statement, options);
 	result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
@@ -45,6 +53,82 @@ uint64
 om_db_run_generic(OmStatement *statement, Datum *values)
 {
 	return run(statement, values, CURSOR_OPT_GENERIC_PLAN);
+}
+
+/* What takes the rows, and counts them */
+typedef struct Counter
+{
+	DestReceiver receiver;
+	uint64	   *reached;
+} Counter;
+
+static bool
+count_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	(*((Counter *) self)->reached)++;
+	return true;
+}
+
+static void
+start_counting(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+stop_counting(DestReceiver *self)
+{
+}
+
+void
+om_db_run_counting(OmStatement *statement, Datum *values, uint64 *reached)
+{
+	Counter		counter = {{count_row, start_counting, stop_counting, stop_counting, DestNone}, reached};
+	ParamListInfo params = makeParamList(statement->nargs);
+	SPIExecuteOptions options = {.params = params, .dest = &counter.receiver};
+	int			result;
+
+	*reached = 0;
+	prepare(statement, 0);
+	for (int i = 0; i < statement->nargs; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = statement->types[i];
+	}
+	result = SPI_execute_plan_extended(statement->plan, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
+}
+
+ErrorData *
+om_db_try(void (*work) (void *), void *argument, bool keep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(argument);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
 }
 
 OmColumn *
@@ -108,13 +192,19 @@ om_column_add_int(OmColumn *column, int32 value)
 Datum
 om_column_array(OmColumn *column)
 {
+	return om_column_part(column, 0, column->count);
+}
+
+Datum
+om_column_part(OmColumn *column, int begin, int count)
+{
 	int			dims[1];
 	int			lbs[1] = {1};
 	int16		length = -1;
 	bool		byval = false;
 	char		align = TYPALIGN_INT;
 
-	dims[0] = column->count;
+	dims[0] = count;
 	switch (column->type)
 	{
 		case TEXTOID:
@@ -142,7 +232,7 @@ om_column_array(OmColumn *column)
 		default:
 			elog(ERROR, "no columns of type %u", column->type);
 	}
-	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, dims, lbs,
+	return PointerGetDatum(construct_md_array(column->values + begin, column->nulls + begin, 1, dims, lbs,
 											  column->type, length, byval, align));
 }
 

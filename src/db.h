@@ -48,6 +48,19 @@ extern uint64 om_db_run(OmStatement *statement, Datum *values);
  */
 extern uint64 om_db_run_generic(OmStatement *statement, Datum *values);
 
+/*
+ * The same for a statement with RETURNING, whose rows nobody wants: *reached is how many there were, also when it
+ * raises an error.  So of a statement that takes rows one by one, as INSERT does, it is the number of the row that
+ * it failed at, from 0; or as many as there are, if it failed after the last.
+ */
+extern void om_db_run_counting(OmStatement *statement, Datum *values, uint64 *reached);
+
+/*
+ * Do something in a subtransaction, which is kept if nothing is raised and it is to be kept.  The error that was
+ * raised, and has been rolled back; or NULL.
+ */
+extern ErrorData *om_db_try(void (*work) (void *), void *argument, bool keep);
+
 extern OmColumn *om_column(Oid type, int capacity);
 extern void om_column_add(OmColumn *column, Datum value, bool isnull);
 extern void om_column_add_text(OmColumn *column, const char *value);
@@ -56,6 +69,8 @@ extern void om_column_add_time(OmColumn *column, TimestampTz value);
 extern void om_column_add_bool(OmColumn *column, bool value);
 extern void om_column_add_int(OmColumn *column, int32 value);
 extern Datum om_column_array(OmColumn *column);
+/* Of some of its elements, side by side */
+extern Datum om_column_part(OmColumn *column, int begin, int count);
 
 /* Fields of row number row of SPI_tuptable, columns counted from 1, copied */
 extern char *om_field_text(uint64 row, int column);

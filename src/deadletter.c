@@ -13,13 +13,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "arguments.h"
 #include "compat.h"
@@ -90,6 +88,7 @@ typedef struct Replay
 {
 	Letter	   *letters;
 	int			count;
+	int			at;				/* which of them it is at */
 	bool		one;			/* asked for by its key: it must be there, and its errors are the caller's */
 	TupleDesc	desc;
 	MemoryContext context;		/* of results */
@@ -207,40 +206,6 @@ omnimsg_keep_dead(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * Do it in a subtransaction that is kept if nothing is raised and it is to be kept.  The error that was raised,
- * rolled back, or NULL.
- */
-static ErrorData *
-in_subtransaction(void (*work) (Replay *, Letter *), Replay *replay, Letter *letter, bool keep)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(replay, letter);
-		if (keep)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
 static void
 add_result(Replay *replay, const OmEvent *event)
 {
@@ -349,8 +314,10 @@ run_letter(Replay *replay, Letter *letter, OmDelivery *delivery)
 }
 
 static void
-replay_letter(Replay *replay, Letter *letter)
+replay_letter(void *argument)
 {
+	Replay	   *replay = argument;
+	Letter	   *letter = &replay->letters[replay->at];
 	OmDelivery	delivery = {0};
 	char	   *outcome;
 	char	   *reason;
@@ -405,10 +372,12 @@ is_lock_trouble(int sqlstate)
 }
 
 static void
-replay_letters(Replay *replay, Letter *unused)
+replay_letters(void *argument)
 {
+	Replay	   *replay = argument;
+
 	if (replay->one)
-		replay_letter(replay, &replay->letters[0]);
+		replay_letter(replay);
 	for (int i = 0; i < replay->count && !replay->one; i++)
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "omnimsg dead letter",
@@ -417,7 +386,8 @@ replay_letters(Replay *replay, Letter *unused)
 		ErrorData  *error;
 
 		CHECK_FOR_INTERRUPTS();
-		error = in_subtransaction(replay_letter, replay, &replay->letters[i], true);
+		replay->at = i;
+		error = om_db_try(replay_letter, replay, true);
 		if (error != NULL)
 		{
 			OmDelivery	delivery = {.ordinal = replay->letters[i].ordinal};
@@ -444,8 +414,8 @@ replay_all(FunctionCallInfo fcinfo, Replay *replay, bool dry_run)
 	replay->desc = out->setDesc;
 	replay->context = CurrentMemoryContext;
 	if (!dry_run)
-		replay_letters(replay, NULL);
-	else if ((error = in_subtransaction(replay_letters, replay, NULL, false)) != NULL)
+		replay_letters(replay);
+	else if ((error = om_db_try(replay_letters, replay, false)) != NULL)
 		ReThrowError(error);
 	foreach(cell, replay->results)
 		tuplestore_puttuple(out->setResult, lfirst(cell));

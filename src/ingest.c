@@ -2,8 +2,9 @@
  * ingest.c
  *		One transaction: deliveries in, their effects and what became of each out.
  *
- * A batch runs in a subtransaction.  If an event makes it fail, the deliveries are run one by
- * one, so that a poison event fails alone: it becomes a dead letter with its bytes.
+ * A batch runs in a subtransaction.  A message that cannot be stored is left out where it is met (message.c), and
+ * costs the others nothing.  If an event makes the batch fail otherwise, the deliveries are run in groups and then one
+ * by one, so that a poison event fails alone.  Either becomes a dead letter with its bytes.
  * Trouble of the server itself (disk, locks, shutdown ...) is raised instead,
  * nothing is committed, and the caller tries again.
  */
@@ -19,7 +20,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "account.h"
 #include "compat.h"
@@ -91,8 +91,10 @@ om_ingest_begin(FunctionCallInfo fcinfo)
  * journal, outbox, messages, consents, accounts, reply windows; within each in key order.
  */
 static void
-apply(OmBatch *batch)
+apply(void *argument)
 {
+	OmBatch    *batch = argument;
+
 	batch->audit = om_audit_begin(batch->now, "provider:telnyx");
 	om_event_read(batch);
 	om_route(batch);
@@ -106,9 +108,8 @@ apply(OmBatch *batch)
 	om_audit_write(batch->audit);
 }
 
-/* Would this error come again however often the same bytes are tried? */
-static bool
-is_fault_of_content(int sqlstate)
+bool
+om_ingest_is_of_content(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
@@ -126,35 +127,18 @@ is_fault_of_content(int sqlstate)
 ErrorData *
 om_ingest_try(OmBatch *batch)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 
 	batch->nevents = 0;
 	for (int i = 0; i < batch->ndeliveries; i++)
+	{
 		batch->deliveries[i]->attempts++;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		apply(batch);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+		batch->deliveries[i]->failure = batch->deliveries[i]->sqlstate = NULL;
 	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
+	error = om_db_try(apply, batch, true);
 
 	/* Only now: an error that leaves a subtransaction open leaves the session in it */
-	if (error != NULL && !is_fault_of_content(error->sqlerrcode))
+	if (error != NULL && !om_ingest_is_of_content(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }

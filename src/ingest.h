@@ -191,6 +191,12 @@ extern void om_consent(OmBatch *batch);
 extern void om_account_contacted(OmBatch *batch);
 extern void om_reply(OmBatch *batch);
 
+/*
+ * journal.c: of events that were claimed in this transaction and have had no effect yet: those whose outcome is dead now
+ * become dead letters.
+ */
+extern void om_journal_bury(OmEvent **events, int count);
+
 /* journal.c: whether its bytes are kept, and then its row is, for ever where it was applied */
 extern bool om_journal_keeps_raw(const OmEvent *event);
 
@@ -252,6 +258,9 @@ extern void om_ingest_begin(FunctionCallInfo fcinfo);
  * All other errors are raised.
  */
 extern ErrorData *om_ingest_try(OmBatch *batch);
+
+/* ingest.c: would this error come again however often the same bytes are tried? */
+extern bool om_ingest_is_of_content(int sqlstate);
 extern void om_ingest_failed(OmDelivery *delivery, const ErrorData *error);
 
 /* ingest.c: one row of omnimsg.ingest_result per event */

@@ -53,6 +53,16 @@ static OmStatement claim_again = {
 	JOURNAL_ARGS, {JOURNAL_TYPES}, NULL
 };
 
+/* They stay counted as received: the outcome is that of the row */
+static OmStatement bury = {
+	"UPDATE omnimsg.events e\n"
+	"   SET outcome = 'dead', reason = w.reason, sqlstate = w.sqlstate, attempts = e.attempts + 1,\n"
+	"       organization_id = NULL, message_id = NULL, signature = w.signature, raw = w.raw\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6) AS w(provider, dedupe_key, reason, sqlstate, signature, raw)\n"
+	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key",
+	6, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID}, NULL
+};
+
 /*
  * What was received is counted here and not by counting rows, so that omnimsg.conservation shows a row that
  * has vanished from the journal.  A row per provider and transaction, so that nobody waits for anybody.
@@ -121,6 +131,45 @@ count_events(OmEvent **sorted, int count, TimestampTz now)
 			  om_column_array(duplicates), TimestampTzGetDatum(now)});
 }
 
+static Datum
+raw_of(const OmDelivery *delivery)
+{
+	bytea	   *raw = palloc(VARHDRSZ + delivery->length);
+
+	SET_VARSIZE(raw, VARHDRSZ + delivery->length);
+	memcpy(VARDATA(raw), delivery->body, delivery->length);
+	return PointerGetDatum(raw);
+}
+
+void
+om_journal_bury(OmEvent **events, int count)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID};
+	OmColumn   *columns[lengthof(types)];
+	Datum		values[lengthof(types)];
+
+	for (int c = 0; c < (int) lengthof(types); c++)
+		columns[c] = om_column(types[c], 1);
+	for (int i = 0; i < count; i++)
+	{
+		const OmDelivery *delivery = events[i]->delivery;
+
+		if (events[i]->outcome != OM_DEAD)
+			continue;
+		om_column_add_text(columns[0], delivery->provider);
+		om_column_add_text(columns[1], events[i]->dedupe_key);
+		om_column_add_text(columns[2], events[i]->reason);
+		om_column_add_text(columns[3], delivery->sqlstate);
+		om_column_add_text(columns[4], delivery->signature);
+		om_column_add(columns[5], raw_of(delivery), false);
+	}
+	if (columns[0]->count == 0)
+		return;
+	for (int c = 0; c < (int) lengthof(types); c++)
+		values[c] = om_column_array(columns[c]);
+	om_db_run(&bury, values);
+}
+
 void
 om_journal_claim(OmBatch *batch)
 {
@@ -163,16 +212,7 @@ om_journal_claim(OmBatch *batch)
 		om_column_add_text(columns[9], event->delivery->key_id);
 		om_column_add_time(columns[10], event->delivery->signed_at);
 		om_column_add_text(columns[11], keep ? event->delivery->signature : NULL);
-		if (keep)
-		{
-			bytea	   *raw = palloc(VARHDRSZ + event->delivery->length);
-
-			SET_VARSIZE(raw, VARHDRSZ + event->delivery->length);
-			memcpy(VARDATA(raw), event->delivery->body, event->delivery->length);
-			om_column_add(columns[12], PointerGetDatum(raw), false);
-		}
-		else
-			om_column_add(columns[12], (Datum) 0, true);
+		om_column_add(columns[12], keep ? raw_of(event->delivery) : (Datum) 0, !keep);
 		om_column_add_text(columns[13], event->outcome == OM_DEAD ? event->delivery->sqlstate : NULL);
 		om_column_add_int(columns[14], event->delivery->attempts);
 	}

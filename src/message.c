@@ -8,11 +8,15 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "ingest.h"
 #include "message.h"
 #include "outbox.h"
+
+/* How often rows are looked for that are to be locked */
+#define LOCK_TRIES	3
 
 /* Separates the members of cc within one element of an array; no address has it */
 #define MEMBER_SEPARATOR	"\x1f"
@@ -28,7 +32,8 @@ static OmStatement insert_messages = {
 	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)\n"
 	"    AS w(organization_id, id, account_id, campaign_id, from_number, to_number, cc, subject,\n"
 	"         message_body, media, external_message_id, provider, intent, cost_amount,\n"
-	"         cost_currency, intent_rule, parts)",
+	"         cost_currency, intent_rule, parts)\n"
+	"RETURNING true",
 	18, {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, INT4ARRAYOID}, NULL
@@ -84,18 +89,109 @@ om_message_rank(const char *status)
 	return 3;
 }
 
+#define MESSAGE_TEXTS 16		/* columns of insert_messages but the last two */
+
+/* Messages to be stored: all of a batch, and which of them are being stored */
+typedef struct NewMessages
+{
+	OmEvent   **events;
+	OmColumn   *columns[MESSAGE_TEXTS];
+	OmColumn   *parts;
+	TimestampTz now;
+	int			begin;
+	int			count;
+	uint64		reached;		/* how many of these went in, before one failed */
+} NewMessages;
+
+static void
+insert_some(void *argument)
+{
+	NewMessages *new = argument;
+	Datum		values[MESSAGE_TEXTS + 2];
+
+	for (int c = 0; c < MESSAGE_TEXTS; c++)
+		values[c] = om_column_part(new->columns[c], new->begin, new->count);
+	values[MESSAGE_TEXTS] = TimestampTzGetDatum(new->now);
+	values[MESSAGE_TEXTS + 1] = om_column_part(new->parts, new->begin, new->count);
+	om_db_run_counting(&insert_messages, values, &new->reached);
+}
+
+/* It failed with others and by itself: no message, and no effect from here on */
+static void
+give_up(OmEvent *event, const ErrorData *error)
+{
+	om_ingest_failed(event->delivery, error);
+	event->delivery->attempts++;
+	event->kind = OM_EVENT_BROKEN;
+	event->outcome = OM_DEAD;
+	event->reason = event->delivery->failure;
+	event->nowners = 0;
+	event->has_message = false;
+}
+
+/*
+ * Store messages, but those that cannot be.  This is where poison is met that looks like any other text, because
+ * somebody's trigger or constraint refuses it, and redoing the whole batch for it would cost the others twice.
+ * So the statement is run again without the one it failed at, and that one by itself.
+ */
+static void
+insert_but_failing(NewMessages *new, int begin, int count)
+{
+	while (count > 0)
+	{
+		ErrorData  *error;
+		int			good;
+
+		new->begin = begin;
+		new->count = count;
+		error = om_db_try(insert_some, new, true);
+		if (error == NULL)
+			return;
+		if (!om_ingest_is_of_content(error->sqlerrcode))
+			ReThrowError(error);
+		if (count == 1)
+		{
+			give_up(new->events[begin], error);
+			return;
+		}
+		CHECK_FOR_INTERRUPTS();
+
+		/* What fails after the last row, as AFTER triggers do, does not say which it was */
+		good = new->reached < (uint64) count ? (int) new->reached : count / 2;
+		insert_but_failing(new, begin, good);
+		if (new->reached < (uint64) count)
+			insert_but_failing(new, begin + good++, 1);
+		begin += good;
+		count -= good;
+	}
+}
+
+static void
+audit_received(OmAudit *audit, const OmEvent *event)
+{
+	om_audit_add(audit, &event->organization_id, "MESSAGE_RECEIVED", "message", &event->message_id, NULL,
+				 om_audit_json("channel", "sms",
+							   "intent", om_intent_label_name(event->intent.label),
+							   "linked", event->account_id ? "yes" : "no", NULL));
+	if (event->intent.label == OM_INTENT_HELP)
+		om_audit_add(audit, &event->organization_id, "HELP_REQUESTED", "message", &event->message_id, NULL,
+					 om_audit_json("rule", event->intent.rule, NULL));
+}
+
 static void
 store_received(OmBatch *batch)
 {
-	static const Oid types[] = {
+	static const Oid types[MESSAGE_TEXTS] = {
 		UUIDOID, UUIDOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID
 	};
-	OmColumn   *columns[lengthof(types)];
-	OmColumn   *parts = om_column(INT4OID, batch->nevents);
-	Datum		values[lengthof(types) + 2];
+	NewMessages new = {.now = batch->now};
+	OmColumn  **columns = new.columns;
+	int			count = 0;
 
-	for (int c = 0; c < (int) lengthof(types); c++)
+	new.events = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	new.parts = om_column(INT4OID, batch->nevents);
+	for (int c = 0; c < MESSAGE_TEXTS; c++)
 		columns[c] = om_column(types[c], batch->nevents);
 	for (int i = 0; i < batch->nevents; i++)
 	{
@@ -126,26 +222,24 @@ store_received(OmBatch *batch)
 		om_column_add_text(columns[14], event->cost_currency);
 		om_column_add_text(columns[15], event->intent.label == OM_INTENT_NONE ? NULL :
 						   om_request_rule(event));
-		om_column_add_int(parts, event->parts);
-
-		om_audit_add(batch->audit, &event->organization_id, "MESSAGE_RECEIVED", "message",
-					 &event->message_id, NULL,
-					 om_audit_json("channel", "sms",
-								   "intent", om_intent_label_name(event->intent.label),
-								   "linked", event->account_id ? "yes" : "no", NULL));
-		if (event->intent.label == OM_INTENT_HELP)
-			om_audit_add(batch->audit, &event->organization_id, "HELP_REQUESTED", "message",
-						 &event->message_id, NULL,
-						 om_audit_json("rule", event->intent.rule, NULL));
+		om_column_add_int(new.parts, event->parts);
+		new.events[count++] = event;
 	}
-	if (parts->count == 0)
+	if (count == 0)
 		return;
 
-	for (int c = 0; c < (int) lengthof(types); c++)
-		values[c] = om_column_array(columns[c]);
-	values[lengthof(types)] = TimestampTzGetDatum(batch->now);
-	values[lengthof(types) + 1] = om_column_array(parts);
-	om_db_run(&insert_messages, values);
+	/* One by itself has failed when the caller knows it */
+	if (batch->ndeliveries > 1)
+		insert_but_failing(&new, 0, count);
+	else
+	{
+		new.count = count;
+		insert_some(&new);
+	}
+	om_journal_bury(new.events, count);
+	for (int i = 0; i < count; i++)
+		if (new.events[i]->outcome == OM_APPLIED)
+			audit_received(batch->audit, new.events[i]);
 }
 
 static int
@@ -192,6 +286,21 @@ settling(OmEvent **moves, int count)
 	return NULL;
 }
 
+uint64
+om_message_lock(OmColumn *organization_ids, OmColumn *ids, OmColumn *created_at)
+{
+	Datum		keys[3] = {om_column_array(organization_ids), om_column_array(ids), om_column_array(created_at)};
+	uint64		rows = 0;
+
+	/*
+	 * A row that was put elsewhere while we waited for it is passed over, as if it were gone.  The next statement
+	 * sees where it is; and what it passes over twice is gone.
+	 */
+	for (int tries = 0; tries < LOCK_TRIES && (tries == 0 || rows < (uint64) ids->count); tries++)
+		rows = om_db_run(&lock_messages, keys);
+	return rows;
+}
+
 /* Lock the messages and learn where they are now: the look-up of route.c took no lock */
 static void
 lock_moves(OmEvent **moves, int count)
@@ -207,8 +316,7 @@ lock_moves(OmEvent **moves, int count)
 		om_column_add_uuid(ids, &moves[i]->message_id);
 		om_column_add_time(created_at, moves[i]->message_created_at);
 	}
-	rows = om_db_run(&lock_messages, (Datum[]) {om_column_array(organization_ids),
-					 om_column_array(ids), om_column_array(created_at)});
+	rows = om_message_lock(organization_ids, ids, created_at);
 	for (uint64 row = 0; row < rows; row++)
 		moves[om_field_int(row, 1) - 1]->message_status = om_field_text(row, 2);
 }

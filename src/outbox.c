@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
 
+#include "arm.h"
 #include "audit.h"
 #include "compat.h"
 #include "consent.h"
@@ -17,6 +18,7 @@
 #include "gate.h"
 #include "guc.h"
 #include "lookup.h"
+#include "message.h"
 #include "outbox.h"
 #include "reconcile.h"
 
@@ -157,15 +159,6 @@ static OmStatement settle = {
 		TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID}, NULL
 };
 
-static OmStatement lock_messages = {
-	"SELECT FROM unnest($1, $2, $3) AS w(organization_id, id, created_at)\n"
-	"  JOIN omnimsg.messages m\n"
-	"    ON m.organization_id = w.organization_id AND m.id = w.id AND m.created_at = w.created_at\n"
-	" ORDER BY m.organization_id, m.id\n"
-	"   FOR UPDATE OF m",
-	3, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID}, NULL
-};
-
 /* A message that an event has moved on since keeps what the event said */
 static OmStatement move_messages = {
 	"UPDATE omnimsg.messages m\n"
@@ -276,17 +269,11 @@ settle_items(Changes *changes, TimestampTz now)
 static void
 write_messages(Changes *changes, TimestampTz now)
 {
-	Datum		organization_ids;
-	Datum		ids;
-	Datum		created_at;
-
 	if (changes->message_ids->count == 0)
 		return;
-	organization_ids = om_column_array(changes->message_organization_ids);
-	ids = om_column_array(changes->message_ids);
-	created_at = om_column_array(changes->created_at);
-	om_db_run(&lock_messages, (Datum[]) {organization_ids, ids, created_at});
-	om_db_run(&move_messages, (Datum[]) {organization_ids, ids, created_at,
+	om_message_lock(changes->message_organization_ids, changes->message_ids, changes->created_at);
+	om_db_run(&move_messages, (Datum[]) {om_column_array(changes->message_organization_ids),
+			  om_column_array(changes->message_ids), om_column_array(changes->created_at),
 			  om_column_array(changes->statuses), om_column_array(changes->external_ids),
 			  om_column_array(changes->error_codes), om_column_array(changes->error_details),
 			  TimestampTzGetDatum(now)});
@@ -485,6 +472,7 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 {
 	OmSending **sendings;
 	int			leased;
+	bool		held = om_arm_hold();
 	OmItem	  **items = read_leased(token, now, parent, &sendings, &leased);
 	OmAudit    *audit = om_audit_begin(now, ACTOR);
 	Changes		changes;
@@ -499,6 +487,8 @@ om_outbox_mark(const pg_uuid_t *token, TimestampTz now, MemoryContext parent, in
 
 		if (item->expires_at <= now + OM_SEND_SECONDS * USECS_PER_SEC)
 			end_item(&changes, audit, item, true, "expired");
+		else if (!held)
+			change_item(&changes, item, "queued", "somebody is disarming the database", now + USECS_PER_SEC);
 		else if (answer == NULL)
 		{
 			change_item(&changes, item, "sending", NULL, 0);
@@ -594,18 +584,38 @@ record_message(Changes *changes, OmAudit *audit, const OmItem *item, TimestampTz
 	om_outbox_audit_end(audit, &item->organization_id, &item->message_id, item->kind, automatic, other, reason);
 }
 
-/* The provider refused because the person said STOP to it: that is an opt-out, and we knew nothing of it */
+/*
+ * The provider refused because the person said STOP to it: that is an opt-out, and we knew nothing of it; or only from
+ * a webhook that was faster.  Whoever records one has locked the message.
+ */
 static void
 record_blocks(OmItem **items, int count, OmAudit *audit, TimestampTz now)
 {
 	OmRequest **requests = palloc(sizeof(OmRequest *) * Max(count, 1));
+	OmItem	  **blocked = palloc(sizeof(OmItem *) * Max(count, 1));
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *addresses = om_column(TEXTOID, count);
+	OmColumn   *message_ids = om_column(UUIDOID, count);
+	bool	   *known;
 	int			blocks = 0;
 
+	for (int i = 0; i < count; i++)
+		if (items[i]->result == OM_ANSWER_BLOCKED)
+		{
+			om_column_add_uuid(organization_ids, &items[i]->organization_id);
+			om_column_add_text(addresses, items[i]->to);
+			om_column_add_uuid(message_ids, &items[i]->message_id);
+			blocked[blocks++] = items[i];
+		}
+	known = om_request_known_blocks(organization_ids, addresses, message_ids);
+	items = blocked;
+	count = blocks;
+	blocks = 0;
 	for (int i = 0; i < count; i++)
 	{
 		OmRequest  *request;
 
-		if (items[i]->result != OM_ANSWER_BLOCKED)
+		if (known[i])
 			continue;
 		request = palloc0(sizeof(OmRequest));
 		request->organization_id = items[i]->organization_id;
@@ -659,6 +669,29 @@ lock_leases(OmItem **items, int count)
 	}
 }
 
+/*
+ * What came too late changes messages as well, after those of the others: all of them are locked now, in the order of
+ * their keys.
+ */
+static void
+lock_late(OmItem **items, int count)
+{
+	OmColumn   *organization_ids = om_column(UUIDOID, count);
+	OmColumn   *ids = om_column(UUIDOID, count);
+	OmColumn   *created_at = om_column(TIMESTAMPTZOID, count);
+	bool		late = false;
+
+	for (int i = 0; i < count; i++)
+	{
+		late = late || !items[i]->recorded;
+		om_column_add_uuid(organization_ids, &items[i]->organization_id);
+		om_column_add_uuid(ids, &items[i]->message_id);
+		om_column_add_time(created_at, items[i]->created_at);
+	}
+	if (late)
+		om_message_lock(organization_ids, ids, created_at);
+}
+
 /* What we learned too late to record: only that the provider accepted a message still counts */
 static void
 keep_evidence(OmItem **items, int count, OmAudit *audit, TimestampTz now)
@@ -685,6 +718,7 @@ om_outbox_record(OmItem **items, int count, TimestampTz now)
 	Changes		changes;
 
 	lock_leases(items, count);
+	lock_late(items, count);
 	begin_changes(&changes, count);
 	for (int i = 0; i < count; i++)
 		if (items[i]->recorded)

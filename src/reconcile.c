@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "ingest.h"
+#include "message.h"
 #include "outbox.h"
 #include "reconcile.h"
 
@@ -35,16 +36,6 @@ static OmStatement settle_sent = {
 	"  FROM unnest($1, $2) AS w(organization_id, id)\n"
 	" WHERE o.organization_id = w.organization_id AND o.id = w.id",
 	3, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID}, NULL
-};
-
-static OmStatement lock_messages = {
-	"SELECT w.n, m.status\n"
-	"  FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, id, created_at, n)\n"
-	"  JOIN omnimsg.messages m\n"
-	"    ON m.organization_id = w.organization_id AND m.id = w.id AND m.created_at = w.created_at\n"
-	" ORDER BY m.organization_id, m.id\n"
-	"   FOR UPDATE OF m",
-	3, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID}, NULL
 };
 
 /* What an error said while the outcome was unknown is no error of a message that was accepted */
@@ -147,10 +138,10 @@ om_reconcile_accept(const OmEvidence *evidence, int count, const char *source, O
 		om_outbox_audit_end(audit, settled[i].organization_id, settled[i].message_id, settled[i].kind,
 							"AUTO_REPLY_SENT", "MESSAGE_SENT", source);
 	}
+	om_message_lock(organization_ids, message_ids, created_at);
 	keys[0] = om_column_array(organization_ids);
 	keys[1] = om_column_array(message_ids);
 	keys[2] = om_column_array(created_at);
-	om_db_run(&lock_messages, keys);
 	om_db_run(&accept_messages, (Datum[]) {keys[0], keys[1], keys[2], om_column_array(external_ids),
 			  TimestampTzGetDatum(now)});
 	return settled_count;

@@ -159,6 +159,20 @@ add_block(Requests *requests, OmEvent *event)
 	request->occurred_at = event->message_left_at;
 }
 
+bool *
+om_request_known_blocks(OmColumn *organization_ids, OmColumn *addresses, OmColumn *message_ids)
+{
+	bool	   *known = palloc0(sizeof(bool) * Max(message_ids->count, 1));
+	uint64		rows = 0;
+
+	if (message_ids->count > 0)
+		rows = om_db_run(&find_blocks, (Datum[]) {om_column_array(organization_ids),
+						 om_column_array(addresses), om_column_array(message_ids)});
+	for (uint64 row = 0; row < rows; row++)
+		known[om_field_int(row, 1) - 1] = true;
+	return known;
+}
+
 /* Two events of one batch may tell of the same block */
 static bool
 has_block(const Requests *requests, const OmEvent *event)
@@ -183,7 +197,7 @@ add_blocks(Requests *requests, OmBatch *batch)
 	OmColumn   *message_ids = om_column(UUIDOID, batch->nevents);
 	OmEvent   **blocked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	int			count = 0;
-	uint64		known;
+	bool	   *known;
 
 	for (int i = 0; i < batch->nevents; i++)
 	{
@@ -197,14 +211,9 @@ add_blocks(Requests *requests, OmBatch *batch)
 		om_column_add_uuid(message_ids, &event->message_id);
 		blocked[count++] = event;
 	}
-	if (count == 0)
-		return;
-	known = om_db_run(&find_blocks, (Datum[]) {om_column_array(organization_ids),
-					  om_column_array(addresses), om_column_array(message_ids)});
-	for (uint64 row = 0; row < known; row++)
-		blocked[om_field_int(row, 1) - 1] = NULL;
+	known = om_request_known_blocks(organization_ids, addresses, message_ids);
 	for (int i = 0; i < count; i++)
-		if (blocked[i] != NULL && !has_block(requests, blocked[i]))
+		if (!known[i] && !has_block(requests, blocked[i]))
 			add_block(requests, blocked[i]);
 }
 

@@ -59,6 +59,42 @@ SELECT ordinal, outcome, reason
   FROM omnimsg_ingest_batch(ARRAY['telnyx', 'telnyx'], ARRAY[pg_temp.received('q1', 'poison'), pg_temp.received('q2', 'fine')]);
 \set VERBOSITY default
 ALTER TABLE omnimsg.messages DROP CONSTRAINT poison;
+-- several in one batch, and of one that is refused only after the last row went in nobody says which it is
+CREATE FUNCTION pg_temp.late_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'not this one';
+END
+$$;
+CREATE TRIGGER poison BEFORE INSERT ON omnimsg.messages FOR EACH ROW WHEN (NEW.message_body = 'poison STOP')
+	EXECUTE FUNCTION pg_temp.poison();
+CREATE TRIGGER late_poison AFTER INSERT ON omnimsg.messages FOR EACH ROW WHEN (NEW.message_body = 'late poison')
+	EXECUTE FUNCTION pg_temp.late_poison();
+\set VERBOSITY terse
+SELECT ordinal, outcome, event_type, organization_id IS NULL AS nobodys, message_id IS NULL AS no_message, intent, reply, reason
+  FROM omnimsg_ingest_batch(array_fill('telnyx'::text, ARRAY[9]), ARRAY[
+	pg_temp.received('l1', 'poison STOP'), pg_temp.received('l2', 'fine', sender => '+15555550162'),
+	pg_temp.received('l3', 'STOP', sender => '+15555550163'), pg_temp.received('l4', 'late poison'),
+	pg_temp.received('l5', 'poison STOP'), pg_temp.received('l6', 'poison STOP'), pg_temp.received('l7', 'HELP', sender => '+15555550167'),
+	pg_temp.received('l4', 'late poison'), pg_temp.received('l9', 'late poison')]);
+\set VERBOSITY default
+DROP TRIGGER poison ON omnimsg.messages;
+DROP TRIGGER late_poison ON omnimsg.messages;
+SELECT dedupe_key, outcome, sqlstate, attempts, raw IS NOT NULL AS bytes_kept, message_id IS NULL AS no_message
+  FROM omnimsg.events WHERE dedupe_key ~ 'message-l' ORDER BY 1;
+SELECT m.external_message_id, (SELECT string_agg(l.action, ', ' ORDER BY l.action) FROM omnimsg.audit_logs l WHERE l.resource_id = m.id) AS audited
+  FROM omnimsg.messages m WHERE m.external_message_id LIKE 'message-l%' ORDER BY 1;
+SELECT is_conserved FROM omnimsg.conservation;
+-- where it is refused later than that, all of it is undone and done in groups
+CREATE TRIGGER poison BEFORE INSERT ON omnimsg.opt_out_requests FOR EACH ROW WHEN (NEW.address = '+15555550171')
+	EXECUTE FUNCTION pg_temp.late_poison();
+\set VERBOSITY terse
+SELECT ordinal, outcome, intent, reply, reason
+  FROM omnimsg_ingest_batch(array_fill('telnyx'::text, ARRAY[3]), ARRAY[
+	pg_temp.received('n1', 'STOP', sender => '+15555550171'), pg_temp.received('n2', 'STOP', sender => '+15555550172'),
+	pg_temp.received('n3', 'fine', sender => '+15555550173')]);
+\set VERBOSITY default
+DROP TRIGGER poison ON omnimsg.opt_out_requests;
+SELECT dedupe_key, outcome, sqlstate, attempts FROM omnimsg.events WHERE dedupe_key ~ 'message-n' ORDER BY 1;
 
 -- Trouble of the server is no fault of the content: it is raised, nothing of the batch is
 -- there, and the caller tries again.

@@ -292,6 +292,31 @@ is($node->psql(state($asleep)), 'sent, delivered', 'and has overwritten nothing'
 is(attempts($asleep), '1', 'nor sent it again');
 is(ends($asleep), 'MESSAGE_SENT', 'it ended once');
 
+# ---- somebody is disarming the database: what is marked after that has begun would leave after it has ended ----
+
+my $disarmed = number(80);
+my $disarming = held('SELECT omnimsg_disarm()');
+
+$node->queue($made, [$disarmed]);
+ok($node->poll("SELECT o.state || ': ' || o.last_error @{[item($disarmed)]}", 'queued: somebody is disarming the database'), 'while somebody disarms, nothing is marked');
+$node->queue($made, [number(81)]);
+ok($node->poll("SELECT o.state || ': ' || o.last_error @{[item(number(81))]}", 'queued: somebody is disarming the database'), 'and the worker does not wait for him');
+is(scalar(posts($disarmed)), 0, 'nor is it sent');
+$disarming->query('ROLLBACK');
+ok($node->poll(state($disarmed), 'sent, delivered'), 'it is sent when he thinks better of it');
+
+my $marking = held('LOCK TABLE omnimsg.arming IN ROW SHARE MODE');
+my $disarmer = $node->session;
+$disarmer->begin("SET application_name = 'disarmer'; SELECT omnimsg_disarm()");
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'disarmer' AND wait_event_type = 'Lock'", 1), 'he waits for what is being marked');
+$marking->query('COMMIT');
+like($disarmer->result, qr/^t$/m, 'and only then has disarmed');
+$node->queue($made, [number(82)]);
+ok($node->poll('SELECT state FROM omnimsg_worker_status()', 'not armed'), 'the worker sees it');
+is($node->psql(state(number(82))), 'queued, queued', 'and sends nothing from then on');
+$node->psql('SELECT omnimsg_arm()');
+ok($node->poll(state(number(82)), 'sent, delivered'), 'until it is armed again');
+
 # ---- nothing went wrong on the way ----
 
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0), 'nothing is left over');
