@@ -145,6 +145,8 @@ build/fuzz/src/core/intent%.o build/fuzz/src/core/template%.o: FUZZ_CFLAGS += -f
 build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpthread
 
+build/unit/test_relay_spool_file: build/unit/relay/spool_place.o
+
 build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
 		build/unit/tools/simulator_%.o build/unit/tools/simulator_util.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lpthread
@@ -156,6 +158,7 @@ build/fuzz/fuzz_relay_%: build/fuzz/test/fuzz/fuzz_relay_%.o build/fuzz/relay/%.
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpq
 
 build/fuzz/fuzz_relay_config: build/fuzz/relay/verify.o build/fuzz/relay/log.o
+build/fuzz/fuzz_relay_spool_file: build/fuzz/relay/spool_place.o
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
@@ -261,7 +264,7 @@ $(MODEL_OBJS): PROGRAM_CPPFLAGS = -I$(shell $(PG_CONFIG) --includedir 2>/dev/nul
 # ---- the relay's spool under power cuts and failing calls ----
 
 SPOOL_DRIVE_OBJS = $(patsubst %.c,build/fault/%.o,test/fault/spool_drive.c relay/spool.c \
-	relay/spool_file.c relay/log.c)
+	relay/spool_file.c relay/spool_place.c relay/log.c)
 
 fault-tests: build/spool_drive build/powercut.so build/fail.so build/resolve.so
 
@@ -271,7 +274,7 @@ build/fault/%.o: %.c
 
 # the shims are found by the program's own weak names, so it exports what it calls
 build/spool_drive: $(SPOOL_DRIVE_OBJS)
-	$(CC) $(PROGRAM_LDFLAGS) -rdynamic -o $@ $^ -lsqlite3 -lpthread
+	$(CC) $(PROGRAM_LDFLAGS) -rdynamic -o $@ $^ -lsodium -lsqlite3 -lpthread
 
 build/%.so: test/fault/%.c
 	@mkdir -p $(@D)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
 #include "database.h"
@@ -19,6 +20,12 @@
 #include "skew.h"
 
 #define CONNECT_TIMEOUT_MS	2000
+
+/* After an end without a word: how long it may take to find out whether the server went down, */
+#define PROBE_MS			1500
+#define PROBE_PAUSE_MS		20
+/* and how long a connection lasts that is made before the server has noticed it */
+#define NOTICE_MS			150
 
 /* Types of PostgreSQL that never change (catalog/pg_type.dat) */
 #define BYTEA_OID			17
@@ -39,6 +46,7 @@ typedef struct Param
 struct OmDb
 {
 	PGconn	   *conn;
+	const char *conninfo;
 	Param		params[NUM_PARAMS];
 	bool		warned;			/* the server said 01000 in this batch */
 	char		farewell[6];	/* with which SQLSTATE it ended the connection */
@@ -104,8 +112,10 @@ wait_socket(PGconn *conn, short events, int64_t deadline)
 	}
 }
 
-OmDb *
-om_db_open(const char *conninfo)
+/* Connect, and say in *state how far that came; the caller closes it in any case. */
+static PGconn *
+connect_until(const char *conninfo, PGVerbosity verbosity, int64_t deadline,
+			  PostgresPollingStatusType *state)
 {
 	/*
 	 * What comes before dbname is a default that the connection string may
@@ -116,28 +126,38 @@ om_db_open(const char *conninfo)
 	static const char *const keywords[] =
 	{"options", "dbname", "application_name", "client_encoding", NULL};
 	const char *values[5];
-	int64_t		deadline = om_clock_ms() + CONNECT_TIMEOUT_MS;
-	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-	OmDb	   *db = calloc(1, sizeof(OmDb));
+	PGconn	   *conn;
 
-	if (db == NULL)
-		return NULL;
 	values[0] = "-c statement_timeout=1500 -c lock_timeout=500";
 	values[1] = conninfo;
 	values[2] = "omnimsg-relay";
 	values[3] = "UTF8";
 	values[4] = NULL;
 
-	db->conn = PQconnectStartParams(keywords, values, 1);
-	if (db->conn == NULL || PQstatus(db->conn) == CONNECTION_BAD)
-		state = PGRES_POLLING_FAILED;
-	while (state == PGRES_POLLING_READING || state == PGRES_POLLING_WRITING)
+	conn = PQconnectStartParams(keywords, values, 1);
+	*state = conn == NULL || PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED :
+		PGRES_POLLING_WRITING;
+	if (conn != NULL)
+		PQsetErrorVerbosity(conn, verbosity);
+	while (*state == PGRES_POLLING_READING || *state == PGRES_POLLING_WRITING)
 	{
-		if (!wait_socket(db->conn, state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-						 deadline))
+		if (!wait_socket(conn, *state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
 			break;
-		state = PQconnectPoll(db->conn);
+		*state = PQconnectPoll(conn);
 	}
+	return conn;
+}
+
+OmDb *
+om_db_open(const char *conninfo)
+{
+	PostgresPollingStatusType state;
+	OmDb	   *db = calloc(1, sizeof(OmDb));
+
+	if (db == NULL)
+		return NULL;
+	db->conninfo = conninfo;
+	db->conn = connect_until(conninfo, PQERRORS_DEFAULT, om_clock_ms() + CONNECT_TIMEOUT_MS, &state);
 	if (state != PGRES_POLLING_OK || PQsetnonblocking(db->conn, 1) != 0)
 	{
 		report(OM_DB_CONNECT, state != PGRES_POLLING_FAILED ? "timeout" :
@@ -394,9 +414,71 @@ mark_stored(const PGresult *rows, OmDbDelivery **deliveries, int n)
 	}
 }
 
+/* A connection that was made after the end: has the server started since, or does it end this one as well? */
+static bool
+tells_of_crash(PGconn *conn, int64_t begin)
+{
+	OmDb		db = {.conn = conn};
+	char		sql[160];
+	char		sqlstate[6];
+	PGresult   *rows = NULL;
+	int64_t		watched = om_clock_ms() + NOTICE_MS;
+	bool		alive;
+	bool		started = false;
+
+	snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_postmaster_start_time() OPERATOR(pg_catalog.>)"
+			 " pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '%lld ms'",
+			 (long long) (om_clock_ms() - begin));
+	PQsetNoticeReceiver(conn, on_notice, &db);
+	if (PQsetnonblocking(conn, 1) != 0 || !PQsendQuery(conn, sql))
+		return true;
+	alive = run(&db, watched + PROBE_MS, &rows, sqlstate);
+	if (alive && rows != NULL && PQntuples(rows) == 1)
+		started = strcmp(PQgetvalue(rows, 0, 0), "t") == 0;
+	PQclear(rows);
+	if (!alive || started)
+		return true;
+
+	/* Nothing comes in unless it ends */
+	return wait_socket(conn, POLLIN, watched);
+}
+
+/*
+ * A connection has ended without a word, while the server worked for it.  That may have been a network, which can
+ * do it to anybody twice.  A server that went down says so for a while: it takes no connections before it has
+ * recovered (57P03), ends those that it has (57P02), or was started since.
+ */
+static bool
+server_crashed(const char *conninfo, int64_t begin)
+{
+	static const struct timespec pause = {0, PROBE_PAUSE_MS * 1000000};
+	int64_t		until = om_clock_ms() + PROBE_MS;
+	bool		known = false;
+	bool		crashed = false;
+
+	while (!known && om_clock_ms() < until)
+	{
+		PostgresPollingStatusType state;
+		PGconn	   *conn = connect_until(conninfo, PQERRORS_SQLSTATE, until, &state);
+
+		if (state == PGRES_POLLING_OK)
+		{
+			known = true;
+			crashed = tells_of_crash(conn, begin);
+		}
+		else if (conn != NULL && strstr(PQerrorMessage(conn), "57P0") != NULL)
+			known = crashed = true;
+		PQfinish(conn);
+		if (!known)
+			nanosleep(&pause, NULL);
+	}
+	return crashed;
+}
+
 OmDbCall
 om_db_store(OmDb *db, OmDbDelivery **deliveries, int n, int64_t deadline)
 {
+	int64_t		begin = om_clock_ms();
 	PGresult   *rows;
 	char		sqlstate[6];
 	int			i;
@@ -411,8 +493,8 @@ om_db_store(OmDb *db, OmDbDelivery **deliveries, int n, int64_t deadline)
 		return OM_CALL_BROKEN;
 	}
 	if (!run(db, deadline, &rows, sqlstate))
-		return PQstatus(db->conn) == CONNECTION_BAD && db->farewell[0] == '\0' ?
-			OM_CALL_CRASHED : OM_CALL_BROKEN;
+		return PQstatus(db->conn) == CONNECTION_BAD && db->farewell[0] == '\0' &&
+			server_crashed(db->conninfo, begin) ? OM_CALL_CRASHED : OM_CALL_BROKEN;
 	if (sqlstate[0] == '\0' && db->warned)
 		strcpy(sqlstate, "01000");
 	if (sqlstate[0] == '\0')

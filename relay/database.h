@@ -35,7 +35,7 @@ typedef enum OmDbCall
 	OM_CALL_DONE,				/* committed: see stored of each delivery */
 	OM_CALL_REFUSED,			/* an error of the statement: see sqlstate; nothing is stored */
 	OM_CALL_BROKEN,				/* close the connection; nothing is known of the deliveries */
-	OM_CALL_CRASHED				/* the same, and the server's process ended without a word */
+	OM_CALL_CRASHED				/* the same, and the server went down meanwhile, this process of it without a word */
 } OmDbCall;
 
 /* Connect; NULL, with a log line, when that fails. */

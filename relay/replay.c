@@ -123,14 +123,43 @@ typedef struct Replayed
 	bool		progress;		/* something was stored, or put off for itself */
 } Replayed;
 
+/* Those that are not what was kept go nowhere: they are set aside in the file.  Returns how many there are of the others. */
+static int
+put_damaged_last(OmSpoolRow *rows, int n)
+{
+	int			sound = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		OmSpoolRow	row = rows[i];
+
+		if (row.damaged)
+			continue;
+		rows[i] = rows[sound];
+		rows[sound++] = row;
+	}
+	for (i = sound; i < n; i++)
+	{
+		OmLogLine	line;
+
+		rows[i].done = true;
+		om_log_begin(&line, OM_LOG_ERROR, "a delivery in the spool is damaged and is set aside: its provider may send it again");
+		om_log_number(&line, "row", rows[i].id);
+		om_log_end(&line);
+	}
+	return sound;
+}
+
 static Replayed
 replay_rows(OmDb *db, OmSpoolRow *rows, OmDbDelivery *deliveries, int n, unsigned int *seed)
 {
 	Replayed	replayed = {true, false};
-	bool		changed = false;
+	int			sound = put_damaged_last(rows, n);
+	bool		changed = sound < n;
 	int			i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < sound; i++)
 	{
 		OmDbDelivery *d = &deliveries[i];
 		const OmSpoolRow *row = &rows[i];
@@ -146,8 +175,8 @@ replay_rows(OmDb *db, OmSpoolRow *rows, OmDbDelivery *deliveries, int n, unsigne
 		d->crashes = row->crashes;
 		d->alone = row->attempts > 0;
 	}
-	replayed.usable = om_store(db, deliveries, n);
-	for (i = 0; i < n; i++)
+	replayed.usable = sound == 0 || om_store(db, deliveries, sound);
+	for (i = 0; i < sound; i++)
 	{
 		int			attempts = rows[i].attempts;
 
@@ -155,6 +184,7 @@ replay_rows(OmDb *db, OmSpoolRow *rows, OmDbDelivery *deliveries, int n, unsigne
 		replayed.progress = replayed.progress || rows[i].done || rows[i].attempts > attempts;
 		changed = changed || rows[i].done || rows[i].changed;
 	}
+	replayed.progress = replayed.progress || sound < n;
 	if (changed && !om_spool_settle(rows, n))
 		replayed.progress = false;	/* the same again after a while */
 	return replayed;

@@ -420,7 +420,7 @@ om_spool_settle(const OmSpoolRow *rows, int n)
 	pthread_mutex_unlock(&file_mutex);
 	for (i = 0; i < n && known; i++)
 	{
-		if (rows[i].done)
+		if (rows[i].done && !rows[i].damaged)
 			atomic_fetch_add(&replayed, 1);
 	}
 	tidy();

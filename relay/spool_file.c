@@ -13,25 +13,22 @@
  * deleted, without any flush and without touching anything but the log: if that is lost they are
  * replayed once more, and ingest knows them.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "spool_file.h"
-
-/* The lock of a relay that has just died is waited for: 2 s */
-#define LOCK_TRIES	40
+#include "spool_place.h"
 
 #define APPLICATION_ID		0x6f6d7370	/* "omsp" */
-#define SCHEMA_VERSION		1
+#define SCHEMA_VERSION		2
+
+/* Of each delivery, in its row: SQLite believes what it reads */
+#define CHECKSUM_BYTES		16
 
 /*
  * Left free on the file system, beside what the log needs to be moved into the file, so that
@@ -58,6 +55,7 @@ struct OmSpoolFile
 	sqlite3_stmt *take_new;
 	sqlite3_stmt *take_tried;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *set_aside;
 	sqlite3_stmt *change;
 	sqlite3_stmt *oldest;
 	sqlite3_stmt *page_count;
@@ -76,6 +74,11 @@ struct OmSpoolFile
 	int64_t		passed;			/* the highest of them; new rows are read beyond it */
 };
 
+/* What was found damaged is kept for people, as it was found */
+#define DAMAGED \
+"CREATE TABLE damaged (id INTEGER PRIMARY KEY, kind, provider, signature, signed_at, key_id, received_at," \
+" attempts, crashes, next_at, sqlstate, body, checksum);"
+
 static const char schema[] =
 "CREATE TABLE deliveries ("
 " id INTEGER PRIMARY KEY,"
@@ -89,11 +92,16 @@ static const char schema[] =
 " crashes INTEGER NOT NULL,"
 " next_at INTEGER NOT NULL,"
 " sqlstate TEXT NOT NULL,"
-" body BLOB NOT NULL) STRICT;"
-"CREATE INDEX deliveries_tried ON deliveries (next_at) WHERE attempts > 0;";
+" body BLOB NOT NULL,"
+" checksum BLOB) STRICT;"
+"CREATE INDEX deliveries_tried ON deliveries (next_at) WHERE attempts > 0;"
+DAMAGED;
 
 #define COLUMNS "id, kind, provider, signature, signed_at, key_id, received_at, attempts," \
-	" crashes, next_at, sqlstate, body"
+	" crashes, next_at, sqlstate, body, checksum"
+
+/* Version 1 had no checksums: the rows of then are believed */
+static const char from_version_1[] = "ALTER TABLE deliveries ADD COLUMN checksum BLOB;" DAMAGED;
 
 static bool
 is_broken(int code)
@@ -186,142 +194,6 @@ on_log_grown(void *arg, sqlite3 *db, const char *name, int pages)
 /* ---- opening ---- */
 
 static bool
-say_errno(char *error, size_t error_size, const char *what, const char *path)
-{
-	snprintf(error, error_size, "%s \"%s\": %s", what, path, strerror(errno));
-	return false;
-}
-
-/*
- * People's messages are in it: nobody else may put another file into its place.  Who may only look into the directory
- * sees names; the files have mode 0600.  One like /tmp will do: there nobody removes what is another's.
- */
-static bool
-check_directory(const char *directory, char *error, size_t error_size)
-{
-	struct stat st;
-
-	if (stat(directory, &st) != 0)
-		return say_errno(error, error_size, "cannot look at the directory of the spool", directory);
-	if (!S_ISDIR(st.st_mode))
-	{
-		errno = ENOTDIR;
-		return say_errno(error, error_size, "cannot use for the spool", directory);
-	}
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-	{
-		snprintf(error, error_size, "the directory of the spool, \"%s\", belongs to somebody else",
-				 directory);
-		return false;
-	}
-	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-	{
-		snprintf(error, error_size, "others may write to the directory of the spool, \"%s\" "
-				 "(mode %04o): chmod 0700", directory, (unsigned int) st.st_mode & 07777);
-		return false;
-	}
-	return true;
-}
-
-static int
-open_private(const char *path)
-{
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-}
-
-/*
- * One that was killed a moment ago may hold it still: the kernel lets go when the last of its threads
- * has gone.
- */
-static bool
-wait_lock(int fd)
-{
-	static const struct timespec pause = {0, 50 * 1000000};
-	int			tries;
-
-	for (tries = 0; tries < LOCK_TRIES; tries++)
-	{
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return true;
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return false;
-		nanosleep(&pause, NULL);
-	}
-	errno = EWOULDBLOCK;
-	return false;
-}
-
-/*
- * SQLite would let several processes in.  Two relays would replay the same rows,
- * and each would count what it does not know of.
- */
-static bool
-lock_file(OmSpoolFile *file, const char *path, char *error, size_t error_size)
-{
-	char	   *name = malloc(strlen(path) + sizeof(".lock"));
-
-	if (name == NULL)
-	{
-		snprintf(error, error_size, "out of memory");
-		return false;
-	}
-	strcpy(name, path);
-	strcat(name, ".lock");
-	file->lock_fd = open_private(name);
-	if (file->lock_fd < 0)
-		say_errno(error, error_size, "cannot open", name);
-	else if (!wait_lock(file->lock_fd))
-	{
-		if (errno == EWOULDBLOCK)
-			snprintf(error, error_size, "another relay uses the spool \"%s\"; each needs a file of "
-					 "its own", path);
-		else
-			say_errno(error, error_size, "cannot lock", name);
-		close(file->lock_fd);
-		file->lock_fd = -1;
-	}
-	free(name);
-	return file->lock_fd >= 0;
-}
-
-/* Made here, so that its mode is ours; SQLite's other files take it from this one. */
-static bool
-make_file(const char *path, char *error, size_t error_size)
-{
-	struct stat st;
-	bool		good = false;
-	int			fd = open_private(path);
-
-	if (fd < 0)
-		return say_errno(error, error_size, "cannot open the spool", path);
-	if (fstat(fd, &st) != 0)
-		say_errno(error, error_size, "cannot look at the spool", path);
-	else if (!S_ISREG(st.st_mode))
-		snprintf(error, error_size, "the spool \"%s\" is no file", path);
-	else if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-		snprintf(error, error_size, "the spool \"%s\" is open to others or belongs to somebody else: "
-				 "chmod 0600, chown", path);
-	else
-		good = true;
-	close(fd);
-	return good;
-}
-
-/* The name of a new file is durable only when its directory was flushed. */
-static bool
-flush_directory(const char *directory, char *error, size_t error_size)
-{
-	int			fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool		good = fd >= 0 && fsync(fd) == 0;
-
-	if (!good)
-		say_errno(error, error_size, "cannot flush the directory", directory);
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-static bool
 prepare(OmSpoolFile *file, sqlite3_stmt **statement, const char *sql)
 {
 	return sqlite3_prepare_v3(file->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) ==
@@ -352,6 +224,15 @@ make_schema(OmSpoolFile *file, char *error, size_t error_size)
 	if (application == APPLICATION_ID && version > SCHEMA_VERSION)
 	{
 		snprintf(error, error_size, "the spool was made by a newer omnimsg-relay");
+		return false;
+	}
+	if (application == APPLICATION_ID && version == 1)
+	{
+		snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", from_version_1,
+				 SCHEMA_VERSION);
+		if (exec(file, sql) == SQLITE_OK)
+			return true;
+		snprintf(error, error_size, "cannot bring the spool up to date: %s", sqlite3_errmsg(file->db));
 		return false;
 	}
 	if (application != 0 || version != 0 || pragma_number(file, "SELECT count(*) FROM sqlite_schema") != 0)
@@ -397,13 +278,14 @@ open_database(OmSpoolFile *file, const char *path, char *error, size_t error_siz
 
 	file->page_size = (int) pragma_number(file, "PRAGMA page_size");
 	good = prepare(file, &file->insert, "INSERT INTO deliveries (kind, provider, signature, signed_at,"
-				   " key_id, received_at, attempts, crashes, next_at, sqlstate, body)"
-				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") &&
+				   " key_id, received_at, attempts, crashes, next_at, sqlstate, body, checksum)"
+				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)") &&
 		prepare(file, &file->take_new, "SELECT " COLUMNS " FROM deliveries WHERE attempts = 0"
 				" AND id > ?2 ORDER BY id LIMIT ?1") &&
 		prepare(file, &file->take_tried, "SELECT " COLUMNS " FROM deliveries WHERE attempts > 0"
 				" AND (next_at <= ?2 OR next_at > ?3) ORDER BY next_at LIMIT ?1") &&
 		prepare(file, &file->remove, "DELETE FROM deliveries WHERE id = ?1") &&
+		prepare(file, &file->set_aside, "INSERT INTO damaged SELECT " COLUMNS " FROM deliveries WHERE id = ?1") &&
 		prepare(file, &file->change, "UPDATE deliveries SET attempts = ?2, crashes = ?3, next_at = ?4,"
 				" sqlstate = ?5 WHERE id = ?1") &&
 		prepare(file, &file->oldest, "SELECT received_at FROM deliveries ORDER BY id LIMIT 1") &&
@@ -440,11 +322,11 @@ om_spool_file_open(const char *path, char *error, size_t error_size)
 		snprintf(error, error_size, "out of memory");
 		return NULL;
 	}
-	if (check_directory(file->directory, error, error_size) &&
-		lock_file(file, path, error, error_size) &&
-		make_file(path, error, error_size) &&
+	if (om_spool_place_check(file->directory, error, error_size) &&
+		(file->lock_fd = om_spool_place_lock(path, error, error_size)) >= 0 &&
+		om_spool_place_make(path, error, error_size) &&
 		open_database(file, path, error, error_size) &&
-		flush_directory(file->directory, error, error_size))
+		om_spool_place_flush(file->directory, error, error_size))
 		return file;
 	om_spool_file_close(file);
 	return NULL;
@@ -457,6 +339,7 @@ om_spool_file_close(OmSpoolFile *file)
 	sqlite3_finalize(file->take_new);
 	sqlite3_finalize(file->take_tried);
 	sqlite3_finalize(file->remove);
+	sqlite3_finalize(file->set_aside);
 	sqlite3_finalize(file->change);
 	sqlite3_finalize(file->oldest);
 	sqlite3_finalize(file->page_count);
@@ -491,10 +374,35 @@ bind_text(sqlite3_stmt *statement, int position, const char *text)
 	return sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
 }
 
+static void
+add_text(crypto_generichash_state *state, const char *text)
+{
+	crypto_generichash_update(state, (const unsigned char *) text, strlen(text) + 1);
+}
+
+/* Of what a delivery is, and never changes in its row */
+static void
+checksum(const OmSpoolRow *row, uint8_t *sum)
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, NULL, 0, CHECKSUM_BYTES);
+	add_text(&state, row->kind);
+	add_text(&state, row->provider);
+	add_text(&state, row->signature);
+	add_text(&state, row->signed_at);
+	add_text(&state, row->key_id);
+	crypto_generichash_update(&state, row->body, row->body_len);
+	crypto_generichash_final(&state, sum, CHECKSUM_BYTES);
+}
+
 static int
 insert(OmSpoolFile *file, const OmSpoolRow *row)
 {
 	sqlite3_stmt *s = file->insert;
+	uint8_t		sum[CHECKSUM_BYTES];
+
+	checksum(row, sum);
 
 	if (bind_text(s, 1, row->kind) != SQLITE_OK || bind_text(s, 2, row->provider) != SQLITE_OK ||
 		bind_text(s, 3, row->signature) != SQLITE_OK || bind_text(s, 4, row->signed_at) != SQLITE_OK ||
@@ -504,7 +412,8 @@ insert(OmSpoolFile *file, const OmSpoolRow *row)
 		sqlite3_bind_int(s, 8, row->crashes) != SQLITE_OK ||
 		sqlite3_bind_int64(s, 9, row->next_at) != SQLITE_OK ||
 		sqlite3_bind_blob64(s, 11, row->body_len > 0 ? (const void *) row->body : "", row->body_len,
-							SQLITE_STATIC) != SQLITE_OK)
+							SQLITE_STATIC) != SQLITE_OK ||
+		sqlite3_bind_blob(s, 12, sum, sizeof(sum), SQLITE_STATIC) != SQLITE_OK)
 		return SQLITE_NOMEM;
 	return step(file, s);
 }
@@ -549,6 +458,19 @@ keep_text(char **store, sqlite3_stmt *statement, int column)
 	return kept;
 }
 
+/* The row that the statement is at and that was read from it */
+static bool
+is_damaged(sqlite3_stmt *s, const OmSpoolRow *row)
+{
+	uint8_t		sum[CHECKSUM_BYTES];
+
+	if (sqlite3_column_type(s, 12) == SQLITE_NULL)
+		return false;
+	checksum(row, sum);
+	return sqlite3_column_bytes(s, 12) != CHECKSUM_BYTES ||
+		memcmp(sqlite3_column_blob(s, 12), sum, CHECKSUM_BYTES) != 0;
+}
+
 /* The row that the statement is at, in memory of its own */
 static bool
 read_row(sqlite3_stmt *s, OmSpoolRow *row)
@@ -584,6 +506,7 @@ read_row(sqlite3_stmt *s, OmSpoolRow *row)
 	row->body_len = body_len;
 	if (body_len > 0)
 		memcpy(store, body, body_len);
+	row->damaged = is_damaged(s, row);
 	return true;
 }
 
@@ -619,7 +542,7 @@ pass_over(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 	file->undeleted = grown;
 	for (i = 0; i < n; i++)
 	{
-		if (!rows[i].done)
+		if (!rows[i].done || rows[i].damaged)
 			continue;
 		grown[file->num_undeleted++] = rows[i].id;
 		if (rows[i].attempts == 0 && rows[i].id > file->passed)
@@ -715,6 +638,15 @@ write_down(OmSpoolFile *file, const OmSpoolRow *row)
 
 	if (!row->done && !row->changed)
 		return SQLITE_OK;
+	if (row->damaged)
+	{
+		int			code;
+
+		sqlite3_bind_int64(file->set_aside, 1, row->id);
+		code = step(file, file->set_aside);
+		if (code != SQLITE_OK)
+			return code;
+	}
 	sqlite3_bind_int64(s, 1, row->id);
 	if (!row->done &&
 		(sqlite3_bind_int(s, 2, row->attempts) != SQLITE_OK ||

@@ -39,6 +39,7 @@ typedef struct OmSpoolRow
 	int			crashes;		/* how often the server went down with it */
 	int64_t		next_at;		/* Unix milliseconds; 0: now */
 	char		sqlstate[6];	/* of the last attempt */
+	bool		damaged;		/* what was read is not what was kept: it must not be applied */
 
 	bool		done;			/* for om_spool_file_settle: it can be forgotten */
 	bool		changed;		/* attempts, crashes, next_at or sqlstate has changed */

@@ -50,6 +50,20 @@ format_time(int64_t unix_ms, char *out, size_t out_size)
 		snprintf(out, out_size, "?");
 }
 
+/* How many were set aside; a spool of an older relay has no place for them */
+static int64_t
+count_damaged(sqlite3 *db)
+{
+	sqlite3_stmt *s = NULL;
+	int64_t		count = 0;
+
+	if (sqlite3_prepare_v2(db, "SELECT count(*) FROM damaged", -1, &s, NULL) == SQLITE_OK &&
+		sqlite3_step(s) == SQLITE_ROW)
+		count = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return count;
+}
+
 static void
 print_status(sqlite3_stmt *s)
 {
@@ -91,6 +105,7 @@ om_spool_print_status(const char *path)
 	if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
 	{
 		print_status(s);
+		printf("damaged        %" PRId64 "\n", count_damaged(db));
 		good = fflush(stdout) == 0;
 	}
 	else
@@ -157,15 +172,17 @@ print_row(sqlite3_stmt *s)
 bool
 om_spool_export(const char *path)
 {
-	static const char sql[] = "SELECT kind, provider, signature, signed_at, key_id, received_at, body"
-		" FROM deliveries ORDER BY id";
+#define EXPORTED "provider, signature, signed_at, key_id, received_at, body"
+	static const char all[] = "SELECT kind, " EXPORTED " FROM (SELECT id, kind, " EXPORTED " FROM deliveries"
+		" UNION ALL SELECT id, 'damaged', " EXPORTED " FROM damaged) ORDER BY id";
+	static const char older[] = "SELECT kind, " EXPORTED " FROM deliveries ORDER BY id";
 	sqlite3    *db = open_to_read(path);
 	sqlite3_stmt *s = NULL;
 	int			code;
 
 	if (db == NULL)
 		return false;
-	code = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+	code = sqlite3_prepare_v2(db, count_damaged(db) > 0 ? all : older, -1, &s, NULL);
 	while (code == SQLITE_OK || code == SQLITE_ROW)
 	{
 		code = sqlite3_step(s);

@@ -4,9 +4,12 @@ use strict;
 use warnings;
 
 use Fcntl qw(:flock);
+use IO::Select;
+use IO::Socket::UNIX;
 use JSON::PP qw(decode_json);
 use MIME::Base64 qw(decode_base64);
 use Omnimsg;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -192,6 +195,60 @@ is($node->deliver(fresh(message_id => 'after-1'))->{status}, 200, 'and others');
 ok($node->poll(stored('after-1'), 1, 10), 'those are stored');
 ok(spool_is_empty(10), 'the spool is empty');
 is(crashes(), $after, 'and the server has not been taken down again');
+
+# ---- a network that cuts is no crash ----
+
+# cutting_proxy(TIMES): between a relay and the server; so often it cuts a connection when something to be stored comes
+# along, before the server has it
+sub cutting_proxy
+{
+	my ($times) = @_;
+	my $directory = $node->dir . '/cut';
+	my $count = "$directory/count";
+
+	mkdir $directory;
+	chmod 0700, $directory;
+	my $listener = IO::Socket::UNIX->new(Local => "$directory/.s.PGSQL.5432", Listen => 32) or die "listen: $!";
+	my $pid = fork // die "fork: $!";
+	return ($pid, $directory, $count) if $pid;
+	$SIG{CHLD} = 'IGNORE';
+	while (my $client = $listener->accept)
+	{
+		next if fork;
+		my $server = IO::Socket::UNIX->new(Peer => $node->env('PGHOST') . '/.s.PGSQL.' . $node->env('PGPORT')) or POSIX::_exit(1);
+		my $select = IO::Select->new($client, $server);
+
+		while (1)
+		{
+			for my $from ($select->can_read)
+			{
+				sysread $from, my $bytes, 65536 or POSIX::_exit(0);
+				if ($from == $client && $bytes =~ /omnimsg_ingest_batch/ && (-s $count // 0) < $times)
+				{
+					open my $file, '>>', $count;
+					print {$file} 'x';
+					close $file;
+					POSIX::_exit(0);
+				}
+				syswrite $from == $client ? $server : $client, $bytes;
+			}
+		}
+	}
+	POSIX::_exit(0);
+}
+
+my ($proxy, $through, $cuts) = cutting_proxy(4);
+my $cut = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => $node->dir . '/cut/spool.db', CONNECTIONS => 1,
+	DATABASE => "host=$through port=5432 dbname=omnimsg user=omnimsg_relay");
+is($node->deliver(fresh(message_id => 'cut-1'), url => $cut->url)->{status}, 200, 'a delivery whose connection is cut is answered 200');
+ok($node->poll(stored('cut-1'), 1, 20), 'and applied when the network lets it pass');
+is(-s $cuts, 4, 'after four cuts');
+ok(spool_is_empty(10, $cut->url), 'the spool is empty');
+is($node->psql("SELECT count(*) FROM omnimsg.events WHERE reason = 'crashed'"), 1, 'nothing but what did take the server down is kept for that');
+$cut->signal('TERM');
+is($cut->ended, 0, 'the relay ends as it should');
+kill 'KILL', $proxy;
+waitpid $proxy, 0;
 
 # ---- a right signature at a wrong time ----
 

@@ -2,6 +2,7 @@
  * test_relay_spool_file.c
  *		The file of the spool: what goes in comes out, in which order, and who may open it.
  */
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,6 +155,75 @@ test_refusals(void)
 	refused("a directory that is not there is refused", "cannot look at");
 }
 
+/* What somebody, or a disk, does to the file; the first column of the first row, or -1 */
+static int
+by_hand(const char *sql)
+{
+	sqlite3    *db = NULL;
+	sqlite3_stmt *s = NULL;
+	int			number = -1;
+
+	if (sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK &&
+		sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+		number = sqlite3_column_int(s, 0);
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+	return number;
+}
+
+static void
+test_damage(void)
+{
+	OmSpoolFile *file;
+	OmSpoolRow	rows[16];
+	bool		known = false;
+	int			damaged = 0;
+	int			n;
+	int			i;
+
+	snprintf(path, sizeof(path), "%s/spool.db", directory);
+	file = om_spool_file_open(path, error, sizeof(error));
+	put(file, "first", 0, 0);
+	put(file, "second", 0, 0);
+	put(file, "third", 0, 0);
+	put(file, "fourth", 0, 0);
+	om_spool_file_close(file);
+	by_hand("UPDATE deliveries SET body = CAST('secund' AS BLOB) WHERE body = CAST('second' AS BLOB)");
+	by_hand("UPDATE deliveries SET signed_at = '1700000001' WHERE body = CAST('third' AS BLOB)");
+	by_hand("UPDATE deliveries SET checksum = x'00' WHERE body = CAST('fourth' AS BLOB)");
+	file = om_spool_file_open(path, error, sizeof(error));
+	n = om_spool_file_take(file, rows, 12, 1000, NOW);
+	ok(n == 4 && !rows[0].damaged, "a delivery that is as it was kept is sound");
+	for (i = 0; i < n; i++)
+	{
+		damaged += rows[i].damaged;
+		rows[i].done = true;
+	}
+	ok(damaged == 3, "those that are not are known by their checksum: %d", damaged);
+	ok(om_spool_file_settle(file, rows, n, &known) == OM_SPOOL_OK && known, "they can be settled");
+	for (i = 0; i < n; i++)
+		om_spool_row_free(&rows[i]);
+	ok(om_spool_file_usage(file).rows == 0, "and are in nobody's way");
+	om_spool_file_close(file);
+	ok(by_hand("SELECT count(*) FROM damaged") == 3, "they are set aside");
+
+	/* as version 1 left it, with a delivery in it */
+	file = om_spool_file_open(path, error, sizeof(error));
+	put(file, "old", 0, 0);
+	om_spool_file_close(file);
+	by_hand("ALTER TABLE deliveries DROP COLUMN checksum");
+	by_hand("DROP TABLE damaged");
+	by_hand("PRAGMA user_version = 1");
+	file = om_spool_file_open(path, error, sizeof(error));
+	ok(file != NULL, "a spool of before is opened: %s", file == NULL ? error : "");
+	if (file == NULL)
+		return;
+	put(file, "new", 0, 0);
+	ok(strcmp(taken(file, 12, 1000, NOW, true), "old new") == 0, "what is in it comes out, and new ones as well");
+	om_spool_file_close(file);
+	ok(by_hand("SELECT count(*) FROM damaged") == 0 && by_hand("PRAGMA user_version") == 2, "and it is one of now");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -165,6 +235,7 @@ main(int argc, char **argv)
 		return 1;
 	snprintf(path, sizeof(path), "%s/spool.db", directory);
 	test_rows();
+	test_damage();
 	test_refusals();
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{
