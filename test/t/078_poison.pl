@@ -160,7 +160,7 @@ ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'outboun
 
 # A trigger takes the place of a fault in a library: it has the backend die as one would.
 $node->psql(<<'SQL');
-CREATE FUNCTION test.crash() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION test.crash() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
 	EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'kill -SEGV ' || pg_backend_pid());
 	PERFORM pg_sleep(10);
