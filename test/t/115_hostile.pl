@@ -122,10 +122,13 @@ sub names
 my %names = ($name => [0, $public]);
 
 names(%names);
+# where the environment wants the keys of TLS to be written
+open my $keys, '>', "$dir/keys" or die "keys: $!";
+chmod 0666, "$dir/keys";
 my $node = Omnimsg->new(env => {
 	LD_PRELOAD => "$dir/resolve.so", OMNIMSG_NAMES => "$dir/names",
 	(map { $_ => $forbidden } qw(http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY)),
-	no_proxy => '', NO_PROXY => '', SSLKEYLOGFILE => '/tmp/omnimsg-hostile-keys',
+	no_proxy => '', NO_PROXY => '', SSLKEYLOGFILE => "$dir/keys",
 });
 my $made = $node->seed;
 my $organization = $made->{organization};
@@ -314,7 +317,7 @@ my $alone = $rounds > 1 ? everybody() : undef;
 # some more that hang, so that there is no slot that they would not take
 $node->setting('omnimsg.request_timeout', '5s');
 $node->queue($made, [map { $cases[0]{to} } 1 .. 8]);
-$node->queue($made, [map { $_->{to} } @cases]) for 1 .. $rounds;
+$node->queue($made, [map { $_->{to} } @cases], expires => '3 hours') for 1 .. $rounds;
 my $beside = everybody();
 my $hanging = $node->psql("SELECT count(*) FROM omnimsg.outbox WHERE organization_id = '$organization' AND state IN ('leased', 'sending')");
 cmp_ok($hanging, '>', 0, "while $hanging of one other's hang");
@@ -348,7 +351,7 @@ is(join(' ', $hostile->seen($_, 'connection')), '', "nothing came to the place c
 	for 'forbidden', $own ? qw(metadata private) : ();
 is(join(' ', $hostile->seen($_, 'request')), '', "no request came to the provider called $_")
 	for qw(expired other_host self_signed stranger old_tls plain);
-ok(!-e '/tmp/omnimsg-hostile-keys', 'the keys of TLS are in no file');
+is(-s "$dir/keys", 0, 'the keys of TLS are in no file');
 my $memory = memory();
 cmp_ok($memory, '<', 64 * 1024, sprintf 'the worker never had 64 MB: %d kB', $memory);
 
