@@ -351,7 +351,7 @@ is(join(' ', $hostile->seen($_, 'connection')), '', "nothing came to the place c
 	for 'forbidden', $own ? qw(metadata private) : ();
 is(join(' ', $hostile->seen($_, 'request')), '', "no request came to the provider called $_")
 	for qw(expired other_host self_signed stranger old_tls plain);
-is(-s "$dir/keys", 0, 'the keys of TLS are in no file');
+ok(!-s "$dir/keys", 'the keys of TLS are in no file');
 my $memory = memory();
 cmp_ok($memory, '<', 64 * 1024, sprintf 'the worker never had 64 MB: %d kB', $memory);
 
