@@ -369,6 +369,110 @@ REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg
 COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'all that an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
 
 --
+-- Keeping house under load: small batches with pauses between them, and a lock on the messages that is short
+--
+
+CREATE FUNCTION omnimsg.pause_after(began pg_catalog.timestamptz) RETURNS pg_catalog.void
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_sleep(least(extract(epoch FROM clock_timestamp() - began), 0.2))
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.pause_after(pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.pause_after(pg_catalog.timestamptz) IS 'sleep as long as has passed since a time, 200 ms at most: webhooks have the other half of the disk and of the processor';
+
+CREATE OR REPLACE FUNCTION omnimsg.purge(relation pg_catalog.text, condition pg_catalog.text, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	began timestamptz;
+	gone int8;
+BEGIN
+	rows := 0;
+	FOR n IN 1 .. 20 LOOP
+		began := clock_timestamp();
+		EXECUTE format('WITH old AS (SELECT t.ctid FROM %1$s t WHERE %2$s LIMIT 1000 FOR UPDATE SKIP LOCKED) '
+					   'DELETE FROM %1$s t USING old WHERE t.ctid = old.ctid', relation, condition);
+		GET DIAGNOSTICS gone = ROW_COUNT;
+		rows := rows + gone;
+		more := gone = 1000;
+		EXIT WHEN NOT more;
+		PERFORM omnimsg.pause_after(began);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION omnimsg.purge(pg_catalog.text, pg_catalog.text) IS 'delete rows t of a table that a condition is true of, in 20 batches of 1000 at most, with pauses between them; returns how many, and whether there may be more';
+
+CREATE OR REPLACE FUNCTION omnimsg.purge_events(before pg_catalog.timestamptz, OUT rows pg_catalog.int8, OUT more pg_catalog.bool)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	began timestamptz;
+	gone int8;
+BEGIN
+	rows := 0;
+	FOR n IN 1 .. 10 LOOP
+		began := clock_timestamp();
+		-- what is evidence of consent has its bytes kept, and is kept itself
+		WITH old AS (
+			SELECT e.ctid FROM omnimsg.events e
+			 WHERE e.received_at < before AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL
+			   AND (e.organization_id IS NULL OR NOT omnimsg.is_held(e.organization_id, e.message_id))
+			 LIMIT 2000 FOR UPDATE SKIP LOCKED),
+		deleted AS (
+			DELETE FROM omnimsg.events e USING old WHERE e.ctid = old.ctid RETURNING e.provider, e.outcome),
+		counted AS (
+			SELECT d.provider, count(*) FILTER (WHERE d.outcome = 'applied') AS applied,
+				   count(*) FILTER (WHERE d.outcome = 'ignored') AS ignored FROM deleted d GROUP BY d.provider)
+		SELECT coalesce(sum(c.applied + c.ignored), 0) INTO gone
+		  FROM counted c CROSS JOIN LATERAL omnimsg.count_purged(c.provider, c.applied, c.ignored);
+		rows := rows + gone;
+		more := gone = 2000;
+		EXIT WHEN NOT more;
+		PERFORM omnimsg.pause_after(began);
+	END LOOP;
+END
+$$;
+
+-- What is held is found by index: the month is not read from end to end while nobody may use the messages
+CREATE OR REPLACE FUNCTION omnimsg.drop_month(part pg_catalog.text) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	names text;
+	whole uuid[];				-- organizations all of whose messages are held
+	organizations uuid[];		-- and addresses of others
+	addresses text[];
+	held text := format('FROM (SELECT m.* FROM omnimsg.%1$I m WHERE m.organization_id = ANY ($1) '
+						'UNION ALL SELECT m.* FROM unnest($2, $3) AS h (organization_id, address) '
+						'JOIN omnimsg.%1$I m ON m.organization_id = h.organization_id AND m.peer_address = h.address) AS m', part);
+	found bool;
+	kept int8 := 0;
+BEGIN
+	LOCK TABLE omnimsg.legal_holds IN SHARE MODE;	-- none may be being placed
+	SELECT coalesce(array_agg(DISTINCT h.organization_id), '{}') INTO whole
+	  FROM omnimsg.legal_holds h WHERE h.released_at IS NULL AND h.address IS NULL;
+	SELECT coalesce(array_agg(h.organization_id), '{}'), coalesce(array_agg(h.address), '{}') INTO organizations, addresses
+	  FROM (SELECT DISTINCT a.organization_id, a.address FROM omnimsg.legal_holds a
+			 WHERE a.released_at IS NULL AND a.address IS NOT NULL AND a.organization_id <> ALL (whole)) AS h;
+	LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE;
+	IF to_regclass(format('omnimsg.%I', part)) IS NULL THEN
+		RETURN NULL;
+	END IF;
+	EXECUTE 'SELECT EXISTS (SELECT 1 ' || held || ')' INTO found USING whole, organizations, addresses;
+	IF found THEN
+		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO names
+		  FROM pg_attribute a
+		 WHERE a.attrelid = 'omnimsg.messages'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+		EXECUTE format('ALTER TABLE omnimsg.messages DETACH PARTITION omnimsg.%I', part);
+		EXECUTE format('INSERT INTO omnimsg.messages (%s) SELECT %s %s', names, names, held) USING whole, organizations, addresses;
+		GET DIAGNOSTICS kept = ROW_COUNT;
+	END IF;
+	EXECUTE format('DROP TABLE omnimsg.%I', part);
+	RETURN kept;
+END
+$$;
+
+--
 -- Dead letters: a call in bulk keeps its locks until the transaction ends, so it takes fewer unless it is told otherwise
 --
 

@@ -4,12 +4,14 @@
  *		gives them to the database.  It answers 200 when they are committed, or in the spool.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -31,6 +33,9 @@
 
 /* Descriptors beside those of connections: log, library internals, key file ... */
 #define SPARE_FILES		64
+
+/* After SIGTERM: longer than requests are waited for, shorter than anybody waits for us */
+#define STOP_MS			4500
 
 static void
 print_help(void)
@@ -107,6 +112,29 @@ static void
 exit_now(int signal_number)
 {
 	_exit(128 + signal_number);
+}
+
+static void *
+wait_and_end(void *arg)
+{
+	static const struct timespec patience = {STOP_MS / 1000, STOP_MS % 1000 * 1000000};
+
+	nanosleep(&patience, NULL);
+	om_log(OM_LOG_WARNING, "stopped without waiting any longer for a disk or a database");
+	_exit(EXIT_OK);
+}
+
+/*
+ * A disk that takes a minute to flush, or a database that takes its time for many deliveries one by one, must not keep
+ * the relay from ending.  By then every request has been answered, and what was answered 200 is flushed.
+ */
+static void
+end_in_time(void)
+{
+	pthread_t	thread;
+
+	if (pthread_create(&thread, NULL, wait_and_end, NULL) == 0)
+		pthread_detach(thread);
 }
 
 /* From now on a second SIGTERM or SIGINT ends the process wherever it is. */
@@ -208,6 +236,7 @@ run(void)
 	ended_by = wait_for_end(&config, &handled);
 	om_log_with(OM_LOG_INFO, "stopping", "signal", ended_by == SIGTERM ? "TERM" : "INT");
 	obey_second_signal(&ends);
+	end_in_time();
 	om_replay_ask_to_stop();
 	om_http_drain();
 	om_forward_stop();

@@ -82,4 +82,20 @@ for (
 ok(all_kept(), 'all that was answered 200 is in the database: ' . @kept . " of $number deliveries");
 cmp_ok(scalar @kept, '<', $number, 'some calls did make a difference');
 
+# a disk that takes a minute for a flush: the file is there already, so that the relay starts
+my $slow = private($node->dir . '/slow');
+my %nowhere = (TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$slow/spool.db", DATABASE => 'host=/nowhere');
+my $first = $node->relay(%nowhere);
+$first->url;
+$first->signal('TERM');
+is($first->ended, 0, 'a spool is made');
+my @slow = qw(LD_PRELOAD FAIL_DIR FAIL_SLOW_MS FAIL_ARMED);
+@ENV{@slow} = ($node->simulator =~ s/omnimsg-simulator$/fail.so/r, "$slow/spool.db", 60_000, 1);
+my $waiting = $node->relay(%nowhere);
+delete @ENV{@slow};
+is(deliver($waiting->url), 503, 'what is not flushed in time is not answered 200');
+$waiting->signal('TERM');
+is($waiting->ended, 0, 'a relay whose disk takes a minute for a flush ends all the same');
+is((grep { $_->{msg} =~ /^stopped/ } $waiting->log)[-1]{level}, 'warning', 'and says that it has not waited');
+
 done_testing;
