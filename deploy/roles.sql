@@ -69,6 +69,36 @@ SELECT format('REVOKE CREATE, TEMPORARY ON DATABASE %1$I FROM PUBLIC;'
 	'GRANT CONNECT ON DATABASE %1$I TO omnimsg_relay, omnimsg_agent, omnimsg_auditor, omnimsg_admin', current_database())
 \gexec
 
+-- What will be changed is locked all at once, whoever works with it.  Nobody waits for us longer than a moment, and we hold
+-- nothing while we wait for others: so there is no deadlock with the relay's calls and the worker.
+DO $$
+DECLARE
+	locks CONSTANT text := (
+		SELECT string_agg(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', c.oid::regclass), '; ' ORDER BY c.relname) FROM pg_class c
+		 WHERE c.relnamespace = to_regnamespace('omnimsg') AND c.relkind IN ('r', 'p')
+		   AND (c.relowner <> 'omnimsg_owner'::regrole
+				OR c.relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'owner')
+				OR c.relrowsecurity AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'worker')));
+	had CONSTANT text := current_setting('lock_timeout');
+BEGIN
+	IF locks IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM set_config('lock_timeout', '100ms', true);
+	FOR attempt IN 1 .. 300 LOOP
+		BEGIN
+			EXECUTE locks;
+			PERFORM set_config('lock_timeout', had, true);
+			RETURN;
+		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+			PERFORM pg_sleep(0.05 + random() * 0.2);
+		END;
+	END LOOP;
+	RAISE EXCEPTION 'the tables of omnimsg are in use' USING ERRCODE = 'lock_not_available',
+		HINT = 'Run this again when no transaction keeps them locked for long; see pg_locks.';
+END
+$$;
+
 -- All that is the extension's goes to the owner, and who has a right to it is written anew.
 DO $$
 DECLARE
