@@ -159,7 +159,7 @@ for my $attack (grep { $_->[0] !~ /schema omnimsg|that reports/ } @attacks)
 }
 for my $new (['a function of 1.1', function('omnimsg_keep_dead(text, bytea, text, text, timestamptz)', 'text', 'NULL')],
 	['a function that is renamed by 1.2', function('work_findings()', 'text', 'NULL')],
-	['a new function of 1.1 that fits better', function('omnimsg_arm(name)', 'void', 'NULL')],
+	['a new function of 1.1 that fits better', function('omnimsg_arm(name)', 'text', 'NULL')],
 	['a search_path of the database', "CREATE SCHEMA evil; SET search_path = evil, pg_catalog; $all ALTER DATABASE attacked SET search_path = evil, public, pg_catalog;"])
 {
 	$ends{ attack(@$new, '1.0', 'ALTER EXTENSION omnimsg UPDATE') }++;
