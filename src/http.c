@@ -482,7 +482,8 @@ serve_sockets(void)
 	int			count = epoll_wait(epoll_fd, events, lengthof(events), 0);
 	int			running;
 
-	for (int i = 0; i < count; i++)
+	/* What is left when the process is told to end is of no use to it; a handshake takes its time */
+	for (int i = 0; i < count && !ProcDiePending; i++)
 	{
 		int			what = 0;
 

@@ -2,6 +2,8 @@
 # cannot be kept is answered 503, and with space everything goes on by itself (a server that has stopped
 # for want of space is started again, as its service manager would do).
 #
+# OMNIMSG_DISKS=N draws N more times that a disk gets full and free again, of a kind that the seed says (OMNIMSG_SEED).
+#
 # Small file systems are mounted for it, which takes root.
 
 use strict;
@@ -31,6 +33,8 @@ $node = Omnimsg->new;
 my $made = $node->seed;
 my $place = dirname(realpath($node->dir . '/data'));
 my $bound = 1.8;
+my $cycles = $ENV{OMNIMSG_DISKS} || 0;
+my $seed = $ENV{OMNIMSG_SEED} // int rand 2**31;
 my (@kept, @refused);
 
 # small(NAME, SIZE): a file system of that size
@@ -59,13 +63,15 @@ sub private
 	return $where;
 }
 
+# fill(WHERE, LEAVE): but for so many bytes
 sub fill
 {
-	my ($where) = @_;
+	my ($where, $leave) = @_;
 
 	open my $filler, '>', "$where/filler" or die $!;
 	1 while syswrite $filler, "\0" x 65536;
 	1 while syswrite $filler, "\0" x 512;
+	truncate $filler, (-s $filler) > $leave ? (-s $filler) - $leave : 0 if $leave;
 	close $filler;
 	return;
 }
@@ -96,6 +102,7 @@ sub deliver
 
 	push @{ $answer->{status} == 200 ? \@kept : \@refused }, $id;
 	cmp_ok($answer->{seconds}, '<', $bound, 'an answer in time') if $answer->{seconds} >= $bound;
+	fail("an answer that is neither 200 nor 503, but $answer->{status}") if $answer->{status} !~ /\A(?:200|503)\z/;
 	return $answer->{status};
 }
 
@@ -223,12 +230,17 @@ my $shared_url = $shared->url;
 ok($node->wait_until(sub { deliver($own) == 200 && deliver($shared_url) == 200 }, 10), 'with pg_wal on a small disk deliveries are taken');
 ok($node->wait_until(sub { metric('database_connections', $shared_url) > 0 }, 10), 'the second relay is connected');
 
+# goes_down(): what is written, until it cannot be
+sub goes_down
+{
+	return $node->wait_until(sub {
+		$node->psql_error('SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS public.filler AS SELECT 1; DROP TABLE public.filler');
+		return !$node->running($node->postmaster_pid || 0);
+	}, 30);
+}
+
 fill($wal);
-my $panic = $node->wait_until(sub {
-	$node->psql_error('SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS public.filler AS SELECT 1; DROP TABLE public.filler');
-	return !$node->running($node->postmaster_pid || 0);
-}, 30);
-ok($panic, 'when pg_wal is full the server goes down, and stays down');
+ok(goes_down(), 'when pg_wal is full the server goes down, and stays down');
 is(deliver($own), 200, 'the relay whose spool is elsewhere goes on') for 1 .. 5;
 is(deliver($shared_url), 503, 'the one whose spool is on the same disk can keep nothing: 503') for 1 .. 5;
 empty($wal);
@@ -241,6 +253,105 @@ for ([ $own, 'one' ], [ $shared_url, 'other' ])
 	ok(spool_is_empty($relay), "once the server is back the spool of the $which relay is empty within 10 seconds");
 	is(deliver($relay), 200, 'and it takes deliveries');
 }
+
+# ---- again and again ----
+
+my $roaming;
+
+# without the database for the relay that roams, whose spool is on the small disk
+sub cut_off
+{
+	unlink $socket or die $!;
+	$node->psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'omnimsg_relay'");
+	return;
+}
+
+sub reconnect
+{
+	symlink $node->env('PGHOST'), $socket or die $!;
+	return;
+}
+
+sub some { deliver($_[0], int rand 20_000) for 1 .. 1 + rand 5; return }
+
+my %kinds = (
+	'the disk of the spool' => sub {
+		cut_off();
+		some($roaming);
+		fill($small, int rand 50_000);
+		some($roaming);
+		fill($small);
+		is(deliver($roaming), 503, 'without space 503');
+		empty($small);
+		is(deliver($roaming), 200, 'with space 200');
+		reconnect();
+	},
+	'the spool, by what it takes' => sub {
+		my $status;
+
+		cut_off();
+		$node->wait_until(sub { ($status = deliver($roaming, 60_000 + int rand 60_000)) != 200 }, 60);
+		is($status, 503, 'when the spool is full 503');
+		reconnect();
+		# replaying makes room, but in the file: the disk stays full for a while
+		fill($small) if rand 2 < 1;
+	},
+	'pg_wal' => sub {
+		fill($wal, int rand 4_000_000);
+		for (1 .. 20)
+		{
+			deliver($own, 20_000);
+			deliver($shared_url, 20_000);
+			last if !$node->running($node->postmaster_pid || 0);
+		}
+		fill($wal);
+		ok(goes_down(), 'the server goes down');
+		is(deliver($own), 200, 'the relay whose spool is elsewhere goes on');
+		is(deliver($shared_url), 503, 'the other can keep nothing');
+		empty($wal);
+		is(deliver($shared_url), 200, 'until there is space');
+		$node->start;
+	},
+	'pg_wal and the spool' => sub {
+		fill($wal);
+		fill($small);
+		ok(goes_down(), 'the server goes down');
+		is(deliver($_), 503, 'no place is left') for $shared_url, $roaming;
+		is(deliver($own), 200, 'but that of the third');
+		empty($small);
+		is(deliver($roaming), 200, 'the spool has space');
+		empty($wal);
+		is(deliver($shared_url), 200, 'and the other one');
+		$node->start;
+	},
+);
+
+if ($cycles)
+{
+	my @names = sort keys %kinds;
+
+	srand $seed;
+	diag("seed $seed (OMNIMSG_SEED=$seed repeats it), $cycles times full and free");
+	$node->psql("ALTER SYSTEM SET max_wal_size = '48MB'");
+	$node->setting('min_wal_size', '32MB');
+	my $relay = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$small/roaming") . '/spool.db',
+		DATABASE => "host=$socket port=5432 dbname=omnimsg user=omnimsg_relay");
+	$roaming = $relay->url;
+	for my $n (1 .. $cycles)
+	{
+		my $kind = $names[rand @names];
+
+		note("$n: $kind");
+		$kinds{$kind}->();
+		ok($node->poll('SELECT 1', 1), "$n, $kind: the database is there");
+		empty($small) if -e "$small/filler";
+		ok(spool_is_empty($_), "$n, $kind: within 10 seconds a spool is empty") for $own, $shared_url, $roaming;
+		ok(all_kept(), "$n, $kind: nothing that was answered 200 is lost");
+		is(deliver($_), 200, "$n, $kind: deliveries are taken") for $own, $shared_url, $roaming;
+		$node->psql('CHECKPOINT');
+	}
+}
+
 ok(all_kept(), scalar(@kept) . ' deliveries were answered 200, and all are in the database');
 cmp_ok(scalar @refused, '>=', 8, scalar(@refused) . ' were answered 503');
 $shared->signal('TERM');

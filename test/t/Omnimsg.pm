@@ -134,6 +134,43 @@ sub running
 	return defined $state && $state ne 'Z' && $state ne 'X';
 }
 
+# waited(PID): seconds that it was ready to run and had no processor, as the kernel counts them
+sub waited
+{
+	my ($self, $pid) = @_;
+
+	open my $handle, '<', "/proc/$pid/schedstat" or return 0;
+	return ((split ' ', <$handle> // '')[1] // 0) / 1e9;
+}
+
+# last_seen(PID, SUB, OTHERS...): seconds from the call of SUB until the process was seen alive for the last time, without
+# those in which it, or one of the others that have a part in its end, only waited for a processor
+sub last_seen
+{
+	my ($self, $pid, $code, @others) = @_;
+	my @watched = ($pid, @others);
+	my %had = map { ($_ => $self->waited($_)) } @watched;
+	my %has = %had;
+	my $begin = time;
+	my $seen = $begin;
+
+	$code->();
+	$self->_until(sub {
+		my $now = time;
+		my %now = map { ($_ => $self->waited($_)) } @watched;
+
+		return 1 if !$self->running($pid);
+		$seen = $now;
+		# of one that has ended nothing is known any more
+		$has{$_} = $now{$_} > $has{$_} ? $now{$_} : $has{$_} for @watched;
+		return 0;
+	}, 30) or return 99;
+	my $idle = 0;
+
+	$idle += $has{$_} - $had{$_} for @watched;
+	return $seen - $begin > $idle ? $seen - $begin - $idle : 0;
+}
+
 sub _kill
 {
 	my ($self, $pid, $signal) = @_;
