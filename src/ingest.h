@@ -59,6 +59,7 @@ typedef struct OmDelivery
 	char	   *key_id;			/* or NULL */
 	char	   *dedupe_key;		/* of one that is in the journal already, else NULL */
 	pg_uuid_t  *account_id;		/* the provider account whose list told of it: only for its numbers; or NULL */
+	bool		taken;			/* that list says that a webhook of it was answered 2xx */
 	TimestampTz signed_at;		/* 0 when not given */
 	TimestampTz received_at;	/* of one that is in the journal already, else 0: now */
 	int			attempts;		/* how often it was tried in this transaction */

@@ -83,6 +83,7 @@ static void
 read_delivery(OmDelivery *delivery, int ordinal, OmSlice element)
 {
 	OmSlice		started_at;
+	OmSlice		status;
 	char		text[64];
 
 	memset(delivery, 0, sizeof(OmDelivery));
@@ -95,6 +96,8 @@ read_delivery(OmDelivery *delivery, int ordinal, OmSlice element)
 	if (om_json_member(element, "started_at", &started_at) &&
 		om_json_plain(started_at, text, sizeof(text)))
 		delivery->signed_at = om_telnyx_time(text);
+	delivery->taken = om_json_member(element, "status", &status) &&
+		om_json_plain(status, text, sizeof(text)) && strcmp(text, "delivered") == 0;
 }
 
 const char *

@@ -120,6 +120,9 @@ refusal(const OmEvent *event, TimestampTz now)
 		return "replies are off for the number";
 	if (event->occurred_at + OM_CONFIRMATION_SECONDS * USECS_PER_SEC <= now)
 		return "too late";
+	/* By a database whose commits are lost, as those that a standby did not have; it may have answered */
+	if (event->delivery->taken)
+		return "was taken before";
 	if (event->intent.label == OM_INTENT_OPT_OUT && event->request == NULL)
 		return "it does not forbid texts";
 	if (event->request != NULL)

@@ -256,9 +256,9 @@ for ([ $own, 'one' ], [ $shared_url, 'other' ])
 
 # ---- again and again ----
 
-my $roaming;
+my ($roaming, $tight);
 
-# without the database for the relay that roams, whose spool is on the small disk
+# without the database for a third relay, whose spool is on a disk of its own
 sub cut_off
 {
 	unlink $socket or die $!;
@@ -278,11 +278,11 @@ my %kinds = (
 	'the disk of the spool' => sub {
 		cut_off();
 		some($roaming);
-		fill($small, int rand 50_000);
+		fill($tight, int rand 50_000);
 		some($roaming);
-		fill($small);
+		fill($tight);
 		is(deliver($roaming), 503, 'without space 503');
-		empty($small);
+		empty($tight);
 		is(deliver($roaming), 200, 'with space 200');
 		reconnect();
 	},
@@ -294,7 +294,7 @@ my %kinds = (
 		is($status, 503, 'when the spool is full 503');
 		reconnect();
 		# replaying makes room, but in the file: the disk stays full for a while
-		fill($small) if rand 2 < 1;
+		fill($tight) if rand 2 < 1;
 	},
 	'pg_wal' => sub {
 		fill($wal, int rand 4_000_000);
@@ -314,11 +314,11 @@ my %kinds = (
 	},
 	'pg_wal and the spool' => sub {
 		fill($wal);
-		fill($small);
+		fill($tight);
 		ok(goes_down(), 'the server goes down');
 		is(deliver($_), 503, 'no place is left') for $shared_url, $roaming;
 		is(deliver($own), 200, 'but that of the third');
-		empty($small);
+		empty($tight);
 		is(deliver($roaming), 200, 'the spool has space');
 		empty($wal);
 		is(deliver($shared_url), 200, 'and the other one');
@@ -334,7 +334,8 @@ if ($cycles)
 	diag("seed $seed (OMNIMSG_SEED=$seed repeats it), $cycles times full and free");
 	$node->psql("ALTER SYSTEM SET max_wal_size = '48MB'");
 	$node->setting('min_wal_size', '32MB');
-	my $relay = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$small/roaming") . '/spool.db',
+	$tight = small('tight', '4m');
+	my $relay = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$tight/roaming") . '/spool.db',
 		DATABASE => "host=$socket port=5432 dbname=omnimsg user=omnimsg_relay");
 	$roaming = $relay->url;
 	for my $n (1 .. $cycles)
@@ -344,7 +345,7 @@ if ($cycles)
 		note("$n: $kind");
 		$kinds{$kind}->();
 		ok($node->poll('SELECT 1', 1), "$n, $kind: the database is there");
-		empty($small) if -e "$small/filler";
+		empty($tight) if -e "$tight/filler";
 		ok(spool_is_empty($_), "$n, $kind: within 10 seconds a spool is empty") for $own, $shared_url, $roaming;
 		ok(all_kept(), "$n, $kind: nothing that was answered 200 is lost");
 		is(deliver($_), 200, "$n, $kind: deliveries are taken") for $own, $shared_url, $roaming;
