@@ -5,6 +5,7 @@
 #include "simulator_send.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,7 @@
 #include "simulator_tell.h"
 #include "simulator_util.h"
 
-#define FILE_MAX		(128 * 1024 * 1024)
+#define FILE_MAX		(256 * 1024 * 1024)
 #define MAX_REPEAT		10000000
 
 void
@@ -411,6 +412,15 @@ read_line(const struct om_sim_json *json, struct om_sim_inbound *inbound,
 	return om_sim_inbound_check(inbound, error, error_size);
 }
 
+/* Somebody wants no more: what was begun is brought to its end */
+static volatile sig_atomic_t ended;
+
+static void
+begin_no_more(int signal_number)
+{
+	ended = 1;
+}
+
 bool
 om_sim_send_file(struct om_sim_sender *sender, const struct om_sim_inbound *defaults,
 				 const char *path, char *error, size_t error_size)
@@ -426,9 +436,10 @@ om_sim_send_file(struct om_sim_sender *sender, const struct om_sim_inbound *defa
 	int			number;
 	int			pass;
 
+	sigaction(SIGTERM, &(struct sigaction) {.sa_handler = begin_no_more, .sa_flags = SA_RESTART}, NULL);
 	for (pass = 0; pass < 2 && good; pass++)
 	{
-		for (at = text, number = 1; at < text + len && good; at = end + 1, number++)
+		for (at = text, number = 1; at < text + len && good && !ended; at = end + 1, number++)
 		{
 			end = memchr(at, '\n', (size_t) (text + len - at));
 			if (end == NULL)

@@ -30,7 +30,8 @@ sub new
 {
 	my ($class, %options) = @_;
 	my $self = bless {
-		dir => tempdir('omnimsg-test-XXXXXX', TMPDIR => 1),
+		# the X are chosen by rand, which a test may have given a seed
+		dir => tempdir("omnimsg-test-$$-XXXXXX", TMPDIR => 1),
 		env => {
 			# retries as the provider makes them, only sooner
 			OMNIMSG_SIMULATOR_OPTIONS => join(' ', '--retry-backoff', '100,200',
