@@ -117,8 +117,9 @@ sub _pid
 	my ($self, $file) = @_;
 
 	open my $handle, '<', "$self->{dir}/$file" or return;
-	my $pid = <$handle>;
-	return $pid + 0;
+	my ($pid) = (<$handle> // '') =~ /\A(\d+)/;
+	# it is empty for a moment while it is written
+	return $pid;
 }
 
 sub relay_pid { return $_[0]->_pid('relay.pid') }
@@ -130,6 +131,7 @@ sub running
 {
 	my ($self, $pid) = @_;
 
+	return 0 if !$pid;
 	open my $handle, '<', "/proc/$pid/stat" or return 0;
 	my ($state) = (<$handle> // '') =~ /\) (\S)/;
 	return defined $state && $state ne 'Z' && $state ne 'X';
@@ -607,7 +609,7 @@ sub url
 	$self->{url} //= $self->{node}->_until(sub {
 		($line) = grep { $_->{msg} eq 'listening' } $self->log;
 		return $line;
-	}, 20) ? "http://$line->{address}" : die "the relay does not listen\n";
+	}, 60) ? "http://$line->{address}" : die "the relay does not listen\n";
 	return $self->{url};
 }
 

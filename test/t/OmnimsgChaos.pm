@@ -23,6 +23,7 @@ use IO::Select;
 use IO::Socket::INET;
 use List::Util qw(max shuffle);
 use POSIX qw(WNOHANG);
+use Socket qw(IPPROTO_TCP);
 use Time::HiRes qw(sleep time);
 
 my @children;
@@ -133,11 +134,10 @@ sub _children_of_postmaster
 	my $postmaster = $self->{node}->postmaster_pid or return;
 	my @found;
 
-	opendir my $proc, '/proc' or die "/proc: $!";
-	for my $pid (grep { /\A\d+\z/ } readdir $proc)
+	for my $pid (split ' ', _read("/proc/$postmaster/task/$postmaster/children"))
 	{
-		my ($state, $parent) = _read("/proc/$pid/stat") =~ /\) (\S) (\d+)/;
-		next if !defined $parent || $parent != $postmaster || $state eq 'Z';
+		my ($state) = _read("/proc/$pid/stat") =~ /\) (\S)/;
+		next if !defined $state || $state eq 'Z';
 		push @found, [$pid, _read("/proc/$pid/cmdline")];
 	}
 	return @found;
@@ -395,21 +395,41 @@ sub sample
 sub lossy_proxy
 {
 	my ($self, $share) = @_;
-	my ($host, $port) = $self->{node}->env('OMNIMSG_RELAY_URL') =~ m{//([^:/]+):(\d+)};
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 256, ReuseAddr => 1)
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 256, ReuseAddr => 1, Blocking => 0)
 		or die "listen: $!";
-	my $url = 'http://127.0.0.1:' . $listener->sockport;
 	my $parent = $$;
-	my $pid = fork // die "fork: $!";
 
-	if ($pid)
+	# several, for one that waits must not let all the others wait
+	for my $n (1 .. 4)
 	{
-		$self->watch($pid);
-		return $url;
+		my $pid = fork // die "fork: $!";
+
+		if ($pid)
+		{
+			$self->watch($pid);
+			next;
+		}
+		$SIG{PIPE} = 'IGNORE';
+		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+		srand $self->{seed} + $n;
+		$self->_pass_on($listener, $share, $parent);
+		POSIX::_exit(0);
 	}
-	$SIG{PIPE} = 'IGNORE';
-	$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-	srand $self->{seed} + 1;
+	return 'http://127.0.0.1:' . $listener->sockport;
+}
+
+# whether the other side has given up already: the connection waits for our end (TCP_CLOSE_WAIT)
+sub _given_up
+{
+	my ($socket) = @_;
+
+	return unpack('C', getsockopt($socket, IPPROTO_TCP, 11) // "\0") == 8;
+}
+
+sub _pass_on
+{
+	my ($self, $listener, $share, $parent) = @_;
+	my ($host, $port) = $self->{node}->env('OMNIMSG_RELAY_URL') =~ m{//([^:/]+):(\d+)};
 	my $select = IO::Select->new($listener);
 	my (%other, %loses);
 
@@ -420,7 +440,10 @@ sub lossy_proxy
 			if ($from == $listener)
 			{
 				my $client = $listener->accept or next;
-				my $relay = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port) or next;
+
+				# who is there no more is not served, and a relay that takes no connection is not waited for
+				next if _given_up($client);
+				my $relay = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 0.05) or next;
 				@other{ $client, $relay } = ($relay, $client);
 				$loses{$relay} = 1 if rand() < $share;
 				$select->add($client, $relay);
@@ -436,7 +459,7 @@ sub lossy_proxy
 			close $_ for $from, $to;
 		}
 	}
-	POSIX::_exit(0);
+	return;
 }
 
 END
