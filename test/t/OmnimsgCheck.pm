@@ -206,7 +206,8 @@ sub replies
 }
 
 # a message has one row of its arrival, one for what it asks and one for the reply that it got, all of the same
-# transaction, and a reply one end; xmin names the transaction
+# transaction, and a reply one end, before which it may have been given up as unknown: the webhook that tells of it may have
+# been in the spool meanwhile.  xmin names the transaction
 sub audit
 {
 	my ($self) = @_;
@@ -237,10 +238,15 @@ SELECT 'reply ' || o.message_id || ' has not one row AUTO_REPLY_QUEUED'
 UNION ALL
 SELECT 'reply ' || o.message_id || ', ' || o.state || ', has not one end in the audit'
   FROM omnimsg.outbox o
+	   CROSS JOIN LATERAL (
+			SELECT count(*) FILTER (WHERE a.new_value ->> 'reason' = 'outcome unknown') AS given_up,
+				   count(*) FILTER (WHERE a.new_value ->> 'reason' IS DISTINCT FROM 'outcome unknown') AS known
+			  FROM omnimsg.audit_logs a
+			 WHERE a.organization_id = o.organization_id AND a.resource_id = o.message_id
+			   AND a.action IN ('AUTO_REPLY_SENT', 'AUTO_REPLY_FAILED', 'AUTO_REPLY_SUPPRESSED')) AS ends
  WHERE o.settled_at IS NOT NULL
-   AND (SELECT count(*) FROM omnimsg.audit_logs a
-		 WHERE a.organization_id = o.organization_id AND a.resource_id = o.message_id
-		   AND a.action IN ('AUTO_REPLY_SENT', 'AUTO_REPLY_FAILED', 'AUTO_REPLY_SUPPRESSED')) <> 1
+   AND NOT CASE o.state WHEN 'unknown' THEN ends.given_up = 1 AND ends.known = 0
+						ELSE ends.given_up <= 1 AND ends.known = 1 END
 SQL
 }
 
