@@ -22,7 +22,7 @@ my $seed = $ENV{OMNIMSG_SEED} // int rand 2**31;
 my $kills = $ENV{OMNIMSG_KILLS} // 60;
 my $rate = $ENV{OMNIMSG_RATE} // 200;
 my $calm = 0.5;					# seconds from a recovery to the next fault
-my $silence = 30;				# seconds without a reply after which sending has stopped
+my $silence = 60;				# seconds without a reply after which sending has stopped
 
 diag("seed $seed (OMNIMSG_SEED=$seed repeats it), $kills kills, $rate messages per second");
 srand $seed;
@@ -209,7 +209,7 @@ cmp_ok($p99, '<', 3, 'after 99 of 100 kills the next webhook is answered 200 wit
 $node->psql('ANALYZE');
 my $check = OmnimsgCheck->new($node, ledgers => [$ledger]);
 
-cmp_ok($check->sent, '>', ($end - $begin) * $rate / 3, $check->sent . ' messages were sent, ' . $check->answered . ' of them answered 200');
+cmp_ok($check->sent, '>', ($end - $begin) * $rate / 5, $check->sent . ' messages were sent, ' . $check->answered . ' of them answered 200');
 is(scalar(grep { $check->{untampered}{$_} && !$check->{answered}{$_} } keys %{ $check->{sent} }), 0,
 	'each that was signed was answered 200 in the end');
 for my $invariant ($check->invariants)

@@ -172,7 +172,7 @@ sub consent
 sub replies
 {
 	my ($self) = @_;
-	my (%posts, @violations);
+	my (%posts, %posted, @violations);
 	my %stopped;
 
 	for my $row (values %{ $self->{sent} })
@@ -181,6 +181,7 @@ sub replies
 	}
 	for my $post ($self->{node}->ledger(kind => 'post'))
 	{
+		$posted{ $post->{message_id} } = _seconds($post->{at}) if defined $post->{message_id};
 		# of a request that broke off with the worker nothing could be read
 		next if !defined $post->{text} && !$post->{accepted};
 		my $confirms = $post->{text} =~ /unsubscribed/;
@@ -198,10 +199,17 @@ sub replies
 		push @violations, 'sent ' . @times . ' times from ' . substr($key, 0, 50)
 			if grep { $times[$_] - $times[$_ - 1] < $apart } 1 .. $#times;
 	}
-	push @violations, map { "$_ was confirmed later than 300 s" } $self->_lines("SELECT o.id FROM omnimsg.outbox o
+	# By when the provider was asked: our own sent_at is that of the webhook where nothing else told of it.
+	for my $row ($self->_lines("SELECT o.id, m.external_message_id, extract(epoch FROM q.occurred_at) FROM omnimsg.outbox o
 		JOIN omnimsg.messages m ON m.id = o.message_id
 		JOIN omnimsg.opt_out_requests q ON q.organization_id = o.organization_id AND q.id = o.request_id
-		WHERE o.kind = 'opt_out_confirmation' AND m.sent_at > q.occurred_at + interval '300 s'");
+		WHERE o.kind = 'opt_out_confirmation' AND m.external_message_id IS NOT NULL"))
+	{
+		my ($item, $id, $asked) = split /\|/, $row;
+
+		push @violations, "$item was confirmed, and the provider knows nothing of it" if !$posted{$id};
+		push @violations, "$item was confirmed later than 300 s" if $posted{$id} && $posted{$id} > $asked + 300;
+	}
 	return @violations;
 }
 
