@@ -265,9 +265,95 @@ $$;
 -- Keys of provider accounts: a key reaches its own numbers only
 --
 
+CREATE TABLE omnimsg.provider_keys (
+	provider_account_id pg_catalog.uuid NOT NULL,
+	fingerprint pg_catalog.text NOT NULL,
+	public_key pg_catalog.bytea NOT NULL CHECK (pg_catalog.octet_length(public_key) OPERATOR(pg_catalog.=) 32),
+	not_before pg_catalog.timestamptz NOT NULL,
+	not_after pg_catalog.timestamptz NOT NULL DEFAULT 'infinity',
+	added_at pg_catalog.timestamptz NOT NULL,
+	PRIMARY KEY (provider_account_id, fingerprint)
+);
+COMMENT ON TABLE omnimsg.provider_keys IS 'public keys that provider accounts sign with or have signed with, kept for ever: what they signed is evidence; omnimsg_add_key() and omnimsg_retire_key() keep provider_accounts.key_fingerprints, which decides what is accepted, the same';
+COMMENT ON COLUMN omnimsg.provider_keys.provider_account_id IS 'the account';
+COMMENT ON COLUMN omnimsg.provider_keys.fingerprint IS 'SHA-256 of the key, lower-case hex';
+COMMENT ON COLUMN omnimsg.provider_keys.public_key IS 'Ed25519, 32 bytes';
+COMMENT ON COLUMN omnimsg.provider_keys.not_before IS 'what it signed before proves nothing';
+COMMENT ON COLUMN omnimsg.provider_keys.not_after IS 'nor what it signed after: when it was retired';
+COMMENT ON COLUMN omnimsg.provider_keys.added_at IS 'when it was registered';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.provider_keys', '');
+
+ALTER TABLE omnimsg.events ADD COLUMN fetched_from pg_catalog.uuid;
+COMMENT ON COLUMN omnimsg.events.fetched_from IS 'provider account whose list the worker fetched it from: such an event has no signature; NULL of what was delivered';
+
+CREATE FUNCTION omnimsg.key_fingerprint(public_key pg_catalog.text) RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_key_fingerprint' LANGUAGE C STABLE PARALLEL SAFE;
+REVOKE EXECUTE ON FUNCTION omnimsg.key_fingerprint(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.key_fingerprint(pg_catalog.text) IS 'fingerprint of a public key as the provider''s portal shows it; raises when it is none';
+
+CREATE FUNCTION @extschema@.omnimsg_add_key(provider_account_id pg_catalog.uuid, public_key pg_catalog.text,
+		not_before pg_catalog.timestamptz DEFAULT '-infinity') RETURNS pg_catalog.text
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	fingerprint text := omnimsg.key_fingerprint(public_key);
+BEGIN
+	UPDATE omnimsg.provider_accounts a
+	   SET key_fingerprints = array_append(array_remove(a.key_fingerprints, fingerprint), fingerprint)
+	 WHERE a.id = provider_account_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+			MESSAGE = format('there is no provider account %s', coalesce(provider_account_id::text, 'without an id'));
+	END IF;
+	INSERT INTO omnimsg.provider_keys AS k (provider_account_id, fingerprint, public_key, not_before, added_at)
+		VALUES (provider_account_id, fingerprint, decode(public_key, 'base64'), coalesce(not_before, '-infinity'), now())
+		ON CONFLICT ON CONSTRAINT provider_keys_pkey DO UPDATE SET not_before = least(k.not_before, excluded.not_before), not_after = 'infinity';
+	PERFORM omnimsg.write_audit('00000000-0000-0000-0000-000000000000', 'KEY_ADDED', 'provider_account', provider_account_id,
+								NULL, jsonb_build_object('fingerprint', fingerprint));
+	RETURN fingerprint;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_add_key(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_add_key(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'register a public key that a provider account signs with, as the portal shows it; returns its fingerprint; from the first one on what is signed by others is a dead letter ''wrong key''; audited';
+
+CREATE FUNCTION @extschema@.omnimsg_retire_key(provider_account_id pg_catalog.uuid, fingerprint pg_catalog.text)
+	RETURNS pg_catalog.bool
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	fingerprints text[];
+BEGIN
+	SELECT a.key_fingerprints INTO fingerprints FROM omnimsg.provider_accounts a WHERE a.id = provider_account_id FOR UPDATE;
+	IF NOT coalesce(fingerprint = ANY (fingerprints), false) THEN
+		RETURN false;
+	END IF;
+	IF fingerprints = ARRAY[fingerprint] THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = 'the last key of a provider account cannot be retired',
+			DETAIL = 'An account without keys accepts any.',
+			HINT = 'Register the new one with omnimsg_add_key() first.';
+	END IF;
+	UPDATE omnimsg.provider_accounts a SET key_fingerprints = array_remove(fingerprints, fingerprint) WHERE a.id = provider_account_id;
+	UPDATE omnimsg.provider_keys k SET not_after = now() WHERE k.provider_account_id = provider_account_id AND k.fingerprint = fingerprint;
+	PERFORM omnimsg.write_audit('00000000-0000-0000-0000-000000000000', 'KEY_RETIRED', 'provider_account', provider_account_id,
+								jsonb_build_object('fingerprint', fingerprint), NULL);
+	RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_retire_key(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_retire_key(pg_catalog.uuid, pg_catalog.text) IS 'accept a key of a provider account no longer; what it signed until now stays proven; false when it was not accepted; audited';
+
 --
 -- Evidence: what proves years later that the provider delivered a request
 --
+
+CREATE FUNCTION @extschema@.omnimsg_reverify(request pg_catalog.uuid, OUT verdict pg_catalog.text, OUT signed_at pg_catalog.timestamptz,
+		OUT key_fingerprint pg_catalog.text, OUT provider pg_catalog.text, OUT event pg_catalog.text, OUT reasons pg_catalog.text[])
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_reverify(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_reverify(pg_catalog.uuid) IS 'whether the provider delivered a request at that time: ''proven'' when the bytes that the journal keeps are signed by a key that was in use then and have this very request in them, ''contradicted'' when what is there says something else, ''not proven'' when something is missing; reasons say what';
 
 --
 -- The audit trail: a hash per row, and seals over them
@@ -312,6 +398,124 @@ CREATE OR REPLACE FUNCTION omnimsg.audit_hold(organization_id pg_catalog.uuid, h
 AS $$
 	SELECT omnimsg.write_audit(audit_hold.organization_id, audit_hold.action, 'legal_hold', hold_id, NULL,
 							   jsonb_build_object('of', CASE WHEN whole THEN 'organization' ELSE 'address' END))
+$$;
+
+CREATE TABLE omnimsg.audit_keys (
+	fingerprint pg_catalog.text PRIMARY KEY,
+	public_key pg_catalog.bytea NOT NULL,
+	first_used_at pg_catalog.timestamptz NOT NULL,
+	vouched_by pg_catalog.text,
+	vouch pg_catalog.bytea
+);
+COMMENT ON TABLE omnimsg.audit_keys IS 'public keys that seals were signed with, kept for ever; each key confirms those before it by its signature, so that what they signed can be trusted after the key was changed';
+COMMENT ON COLUMN omnimsg.audit_keys.fingerprint IS 'SHA-256 of the key, lower-case hex';
+COMMENT ON COLUMN omnimsg.audit_keys.public_key IS 'Ed25519, 32 bytes';
+COMMENT ON COLUMN omnimsg.audit_keys.first_used_at IS 'when its first seal was made';
+COMMENT ON COLUMN omnimsg.audit_keys.vouched_by IS 'fingerprint of the later key that confirms this one; NULL while it is in use';
+COMMENT ON COLUMN omnimsg.audit_keys.vouch IS 'the signature of that key over this one';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_keys', '');
+
+CREATE TABLE omnimsg.audit_seals (
+	organization_id pg_catalog.uuid NOT NULL,
+	number pg_catalog.int8 NOT NULL,
+	epoch pg_catalog.int4 NOT NULL,
+	origin pg_catalog.int8,
+	from_xid pg_catalog.xid8 NOT NULL,
+	to_xid pg_catalog.xid8 NOT NULL,
+	row_count pg_catalog.int8 NOT NULL,
+	root pg_catalog.bytea NOT NULL,
+	manifest pg_catalog.bytea NOT NULL,
+	previous pg_catalog.bytea NOT NULL,
+	hash pg_catalog.bytea NOT NULL,
+	key_fingerprint pg_catalog.text NOT NULL,
+	signature pg_catalog.bytea NOT NULL,
+	sealed_at pg_catalog.timestamptz NOT NULL,
+	sealed_in pg_catalog.int8 NOT NULL,
+	PRIMARY KEY (organization_id, number)
+);
+CREATE INDEX audit_seals_to_xid ON omnimsg.audit_seals (origin, to_xid);
+COMMENT ON TABLE omnimsg.audit_seals IS 'signed hashes over the audit rows of an organization, each over the one before it; written by omnimsg_audit_seal(), never changed; doc/audit.md has their form';
+COMMENT ON COLUMN omnimsg.audit_seals.organization_id IS 'the tenant';
+COMMENT ON COLUMN omnimsg.audit_seals.number IS 'from 1 on, without gaps';
+COMMENT ON COLUMN omnimsg.audit_seals.epoch IS 'one more than before where the database that made it is another one than that of the seal before it: a restored copy';
+COMMENT ON COLUMN omnimsg.audit_seals.origin IS 'of the rows that it covers';
+COMMENT ON COLUMN omnimsg.audit_seals.from_xid IS 'it covers the rows of transactions from this one on';
+COMMENT ON COLUMN omnimsg.audit_seals.to_xid IS 'and before this one: when it was made none of them was running any more';
+COMMENT ON COLUMN omnimsg.audit_seals.row_count IS 'how many rows that are';
+COMMENT ON COLUMN omnimsg.audit_seals.root IS 'root of the hash tree over the hashes of the rows, in the order of xid and id';
+COMMENT ON COLUMN omnimsg.audit_seals.manifest IS 'of each row in that order its id and the first eight bytes of its hash: by it a row that is missing is named';
+COMMENT ON COLUMN omnimsg.audit_seals.previous IS 'hash of the seal before it; zeros in the first';
+COMMENT ON COLUMN omnimsg.audit_seals.hash IS 'hash of all that is signed: what the next seal holds, and what is worth keeping outside';
+COMMENT ON COLUMN omnimsg.audit_seals.key_fingerprint IS 'the key, in omnimsg.audit_keys';
+COMMENT ON COLUMN omnimsg.audit_seals.signature IS 'Ed25519';
+COMMENT ON COLUMN omnimsg.audit_seals.sealed_at IS 'when';
+COMMENT ON COLUMN omnimsg.audit_seals.sealed_in IS 'number of the cluster and database that made it, as origin in omnimsg.audit_logs';
+SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_seals', '');
+
+CREATE FUNCTION omnimsg.audit_origin() RETURNS pg_catalog.int8
+	AS 'MODULE_PATHNAME', 'omnimsg_audit_origin' LANGUAGE C STABLE PARALLEL SAFE;
+REVOKE EXECUTE ON FUNCTION omnimsg.audit_origin() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.audit_origin() IS 'number of this cluster and database, as audit rows that are written now have it';
+
+CREATE FUNCTION omnimsg.audit_key_problem() RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME', 'omnimsg_audit_key_problem' LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION omnimsg.audit_key_problem() FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.audit_key_problem() IS 'why seals cannot be signed; NULL when they can';
+
+CREATE FUNCTION @extschema@.omnimsg_audit_seal(OUT organization_id pg_catalog.uuid, OUT number pg_catalog.int8,
+		OUT epoch pg_catalog.int4, OUT row_count pg_catalog.int8, OUT hash pg_catalog.bytea)
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_audit_seal() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_audit_seal() IS 'seal the audit rows of all transactions that have ended, one seal for each organization that has new ones; returns the seals; the worker calls it every minute; signed with the key in the file audit_signing_key in omnimsg.secrets_dir; needs READ COMMITTED and a database that is armed';
+
+CREATE FUNCTION @extschema@.omnimsg_audit_verify(organization_id pg_catalog.uuid DEFAULT NULL, heads pg_catalog.jsonb DEFAULT NULL,
+		trusted_key pg_catalog.text DEFAULT NULL, OUT kind pg_catalog.text, OUT organization pg_catalog.uuid,
+		OUT seal pg_catalog.int8, OUT row_id pg_catalog.uuid, OUT detail pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_audit_verify(pg_catalog.uuid, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_audit_verify(pg_catalog.uuid, pg_catalog.jsonb, pg_catalog.text) IS 'what is wrong with the audit trail of one organization or of all that the caller may see: no rows when all is well; kind is ''edited'', ''missing'', ''added'', ''reordered'' or ''cut off'' of rows, ''missing seal'', ''unsigned seal'', ''broken chain'' or ''cut off'' of seals, ''no key'' when nothing tells which keys are ours; heads are what omnimsg_audit_head() gave before, as a JSON array; trusted_key is the base64 of a public key to be used instead of the one in omnimsg.secrets_dir';
+
+CREATE FUNCTION @extschema@.omnimsg_audit_head(OUT organization_id pg_catalog.uuid, OUT number pg_catalog.int8, OUT epoch pg_catalog.int4,
+		OUT hash pg_catalog.bytea, OUT sealed_at pg_catalog.timestamptz, OUT public_key pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.organization_id, s.number, s.epoch, s.hash, s.sealed_at, encode(k.public_key, 'base64')
+	  FROM (SELECT DISTINCT ON (h.organization_id) h.* FROM omnimsg.audit_seals h
+			 ORDER BY h.organization_id, h.number DESC) AS s
+	  LEFT JOIN omnimsg.audit_keys k ON k.fingerprint = s.key_fingerprint
+$$;
+REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_audit_head() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.omnimsg_audit_head() IS 'the newest seal of each organization, to be kept outside: with it omnimsg_audit_verify() notices what was cut off at the end';
+
+CREATE OR REPLACE FUNCTION @extschema@.omnimsg_schedule_jobs(OUT job pg_catalog.text, OUT schedule pg_catalog.text,
+		OUT command pg_catalog.text, OUT result pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cron_database text := current_setting('cron.database_name', true);
+BEGIN
+	FOR job, schedule, command IN VALUES
+		('omnimsg_maintain', '17 * * * *', format('SELECT * FROM %s()', '@extschema@.omnimsg_maintain')),
+		('omnimsg_audit_seal', '* * * * *', format('SELECT count(*) FROM %s()', '@extschema@.omnimsg_audit_seal'))
+	LOOP
+		IF cron_database IS NULL THEN
+			result := 'pg_cron is not loaded: add it to shared_preload_libraries, or run the command by other means';
+		ELSIF cron_database <> current_database() THEN
+			result := format('run in database %I: SELECT cron.schedule_in_database(%L, %L, %L, %L)',
+							 cron_database, job || ' ' || current_database(), schedule, command, current_database());
+		ELSIF NOT EXISTS (SELECT 1 FROM pg_extension x WHERE x.extname = 'pg_cron') THEN
+			result := 'run CREATE EXTENSION pg_cron in this database, then this function again';
+		ELSE
+			EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING job, schedule, command;
+			result := 'scheduled';
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END
 $$;
 
 --
@@ -580,6 +784,29 @@ AS $$
 		   AND s.setting::bigint <> CASE s.name WHEN 'log_parameter_max_length_on_error' THEN 0 ELSE -1 END
 		OR s.name = 'log_transaction_sample_rate' AND s.setting::float8 > 0
 	HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'provider accounts accept any key', string_agg(format('"%s"', a.name), ', ' ORDER BY a.name),
+		   'Register the public key of each with omnimsg_add_key(): without it a key of one account reaches the numbers of another, and nothing is verified again here.'
+	  FROM omnimsg.provider_accounts a WHERE a.key_fingerprints = '{}' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'a key is registered by its fingerprint only', string_agg(format('"%s"', a.name), ', ' ORDER BY a.name),
+		   'Give the public key to omnimsg_add_key(): without it nothing is verified again here, and nothing can be proven later.'
+	  FROM omnimsg.provider_accounts a
+	 WHERE EXISTS (SELECT 1 FROM unnest(a.key_fingerprints) AS f (fingerprint)
+					WHERE NOT EXISTS (SELECT 1 FROM omnimsg.provider_keys k WHERE k.provider_account_id = a.id AND k.fingerprint = f.fingerprint))
+	HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'the audit trail cannot be sealed', w.problem,
+		   'Put the base64 of 32 random bytes into the file audit_signing_key in omnimsg.secrets_dir, with mode 0600.'
+	  FROM omnimsg.audit_key_problem() AS w (problem) WHERE w.problem IS NOT NULL
+	UNION ALL
+	SELECT 'warning', 'audit rows wait for their seal', format('the oldest was written at %s', l.created_at),
+		   'The worker seals every minute in a database that is armed: see the log of the server for why it did not, or run omnimsg_audit_seal().'
+	  FROM (SELECT a.created_at FROM omnimsg.audit_logs a
+			 WHERE a.xid >= coalesce((SELECT s.to_xid FROM omnimsg.audit_seals s WHERE s.origin = omnimsg.audit_origin()
+									   ORDER BY s.to_xid DESC LIMIT 1), '0'::xid8)
+			   AND a.origin = omnimsg.audit_origin() ORDER BY a.xid LIMIT 1) AS l
+	 WHERE l.created_at < now() - interval '5 minutes' AND omnimsg.audit_key_problem() IS NULL
 $$;
 REVOKE ALL ON FUNCTION omnimsg.security_findings() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.security_findings() IS 'the findings of omnimsg_health() about who may do what';

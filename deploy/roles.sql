@@ -167,10 +167,11 @@ BEGIN
 	FOR statement IN
 		WITH granted (role, functions) AS (VALUES
 			('omnimsg_relay', ARRAY['omnimsg_ingest', 'omnimsg_ingest_batch', 'omnimsg_keep_dead', 'omnimsg_health']),
-			('omnimsg_worker', ARRAY['omnimsg_maintain']),
+			('omnimsg_worker', ARRAY['omnimsg_maintain', 'omnimsg_audit_seal']),
 			('omnimsg_agent', ARRAY['omnimsg_login', 'omnimsg_read_message', 'omnimsg_read_conversation', 'omnimsg_send', 'omnimsg_explain_send',
 				'omnimsg_record_consent', 'omnimsg_consent_as_of', 'omnimsg_review', 'omnimsg_release', 'omnimsg_flag_address']),
-			('omnimsg_auditor', ARRAY['omnimsg_login', 'omnimsg_consent_as_of']),
+			('omnimsg_auditor', ARRAY['omnimsg_login', 'omnimsg_consent_as_of', 'omnimsg_audit_verify', 'omnimsg_audit_head',
+				'omnimsg_reverify']),
 			('omnimsg_admin', ARRAY['omnimsg_create_token', 'omnimsg_revoke_token', 'omnimsg_map_role', 'omnimsg_set_template', 'omnimsg_set_reply_mode',
 				'omnimsg_replay_dead_letter', 'omnimsg_replay_dead_letters', 'omnimsg_erase_person', 'omnimsg_export_person'])),
 		functions AS (
@@ -190,6 +191,7 @@ BEGIN
 			-- what it sends, what comes back, and what is answered on the way; of the audit trail it writes rows and sees none
 			('omnimsg_worker', 'organizations', 'SELECT'),
 			('omnimsg_worker', 'provider_accounts', 'SELECT, UPDATE (created_at)'),		-- it locks rows
+			('omnimsg_worker', 'provider_keys', 'SELECT'),
 			('omnimsg_worker', 'inbound_phone_numbers', 'SELECT'),
 			('omnimsg_worker', 'send_limits', 'SELECT'),
 			('omnimsg_worker', 'keywords', 'SELECT'),
@@ -237,6 +239,8 @@ BEGIN
 			('omnimsg_auditor', 'organizations', 'SELECT'),
 			('omnimsg_auditor', 'inbound_phone_numbers', 'SELECT'),
 			('omnimsg_auditor', 'audit_logs', 'SELECT'),
+			('omnimsg_auditor', 'audit_seals', 'SELECT'),
+			('omnimsg_auditor', 'audit_keys', 'SELECT'),
 			('omnimsg_auditor', 'opt_out_requests', 'SELECT (organization_id, id, channel, address, our_address, our_address_only, account_id, request_type, '
 				'scope, source, rule, note, message_id, provider, dedupe_key, occurred_at, created_at)'),
 			('omnimsg_auditor', 'consents', 'SELECT'),
@@ -254,8 +258,8 @@ BEGIN
 			('pg_monitor', 'reviews', 'SELECT (decision, due_at)'))
 		SELECT format('GRANT %s ON %s TO %I', g.rights, c.oid::regclass, g.role)
 		  FROM granted g JOIN pg_class c ON c.relname = g.relation AND c.relnamespace = 'omnimsg'::regnamespace
-		 -- a tenant's people get nothing that is not closed to other tenants
-		 WHERE c.relrowsecurity AND c.relforcerowsecurity OR g.role IN ('omnimsg_worker', 'pg_monitor')
+		 -- a tenant's people get nothing that is not closed to other tenants, but for keys that are public
+		 WHERE c.relrowsecurity AND c.relforcerowsecurity OR g.role IN ('omnimsg_worker', 'pg_monitor') OR c.relname = 'audit_keys'
 	LOOP
 		EXECUTE statement;
 	END LOOP;

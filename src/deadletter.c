@@ -44,7 +44,8 @@ static OmStatement find_keys = {
 /* Whatever its outcome: another replay may have settled it while we waited */
 static OmStatement lock_letter = {
 	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at,\n"
-	"       e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval\n"
+	"       e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval,\n"
+	"       e.fetched_from IS NOT NULL\n"
 	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2\n"
 	"   AND (NOT $3 OR e.organization_id = $4) FOR UPDATE",
 	4, {TEXTOID, TEXTOID, BOOLOID, UUIDOID}, NULL
@@ -287,6 +288,8 @@ run_letter(Replay *replay, Letter *letter, OmDelivery *delivery)
 			om_ingest_failed(delivery, error);
 		else
 			event = batch.events[0];
+		if (error == NULL && event->refused != NULL)
+			delivery->failure = unconstify(char *, event->refused);
 	}
 
 	if (delivery->failure != NULL)
@@ -361,6 +364,8 @@ replay_letter(void *argument)
 	delivery.signed_at = om_field_time(0, 7, &isnull);
 	delivery.received_at = om_field_time(0, 8, &isnull);
 	letter->old = om_field_bool(0, 9);
+	delivery.checked = om_field_bool(0, 10);
+	delivery.letter_key = letter->dedupe_key;
 	run_letter(replay, letter, &delivery);
 }
 

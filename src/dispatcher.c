@@ -605,6 +605,7 @@ work(TimestampTz *housekept_at, bool woken)
 		long		wait_to_maintain = om_maintain(now, om_http_in_flight() > 0);
 
 		wait = Min(wait, wait_to_maintain);
+		wait = Min(wait, om_seal_audit(now));
 	}
 	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && armed == OM_ARMED, round_context, item_context);
 	wait = Min(wait, wait_to_fetch);

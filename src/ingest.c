@@ -440,6 +440,7 @@ ingest_again(uint64 rows)
 		delivery->key_id = om_field_text(row, 4);
 		delivery->signed_at = om_field_time(row, 5, &isnull);
 		delivery->dedupe_key = om_field_text(row, 6);
+		delivery->checked = true;
 	}
 	ingest(deliveries, rows, true, NULL, counts);
 	return counts[OM_APPLIED];

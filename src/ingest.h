@@ -60,6 +60,8 @@ typedef struct OmDelivery
 	char	   *dedupe_key;		/* of one that is in the journal already, else NULL */
 	pg_uuid_t  *account_id;		/* the provider account whose list told of it: only for its numbers; or NULL */
 	bool		taken;			/* that list says that a webhook of it was answered 2xx */
+	char	   *letter_key;		/* of a dead letter that is replayed: under which it is in the journal; else NULL */
+	bool		checked;		/* its key need not be looked at: it was, or it did not come by the relay */
 	TimestampTz signed_at;		/* 0 when not given */
 	TimestampTz received_at;	/* of one that is in the journal already, else 0: now */
 	int			attempts;		/* how often it was tried in this transaction */
@@ -143,6 +145,7 @@ typedef struct OmEvent
 	OmOwner    *owners;			/* all that share the number, the storing one first */
 	int			nowners;
 	char	   *reply_mode;		/* of the storing one; NULL for 'unassigned' */
+	const char *refused;		/* why its key may not speak for the number; or NULL */
 	bool		for_first_owner;	/* an opt-in by the storing one's own keyword: nobody else's */
 
 	/* Messages: of a received one ours to be; of a status the one that moves */

@@ -16,16 +16,16 @@
 
 #define JOURNAL_COLUMNS \
 	"provider, dedupe_key, event_type, occurred_at, organization_id, message_id,\n" \
-	"external_message_id, outcome, reason, key_id, signed_at, signature, raw, sqlstate, attempts"
+	"external_message_id, outcome, reason, key_id, signed_at, signature, raw, sqlstate, attempts, fetched_from"
 #define JOURNAL_TYPES \
 	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID, UUIDARRAYOID, \
 	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, \
-	BYTEAARRAYOID, TEXTARRAYOID, INT4ARRAYOID
-#define JOURNAL_ARGS 15
+	BYTEAARRAYOID, TEXTARRAYOID, INT4ARRAYOID, UUIDARRAYOID
+#define JOURNAL_ARGS 16
 
 static OmStatement claim = {
 	"INSERT INTO omnimsg.events (received_at, " JOURNAL_COLUMNS ")\n"
-	"SELECT $16, w.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS w\n"
+	"SELECT $17, w.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS w\n"
 	"ON CONFLICT (provider, dedupe_key) DO NOTHING\n"
 	"RETURNING provider, dedupe_key",
 	JOURNAL_ARGS + 1, {JOURNAL_TYPES, TIMESTAMPTZOID}, NULL
@@ -43,7 +43,7 @@ static OmStatement claim_again = {
 	"       external_message_id = w.external_message_id, outcome = w.outcome,\n"
 	"       reason = w.reason, sqlstate = w.sqlstate, attempts = e.attempts + w.attempts,\n"
 	"       signature = w.signature, raw = w.raw\n"
-	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)\n"
+	"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)\n"
 	"    AS w (" JOURNAL_COLUMNS ")\n"
 	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key\n"
 	"   AND e.outcome IN ('pending', 'dead')\n"
@@ -175,7 +175,7 @@ om_journal_claim(OmBatch *batch)
 {
 	static const Oid types[JOURNAL_ARGS] = {
 		TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, UUIDOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID, INT4OID
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID, INT4OID, UUIDOID
 	};
 	OmEvent   **sorted = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	OmColumn   *columns[JOURNAL_ARGS];
@@ -215,6 +215,7 @@ om_journal_claim(OmBatch *batch)
 		om_column_add(columns[12], keep ? raw_of(event->delivery) : (Datum) 0, !keep);
 		om_column_add_text(columns[13], event->outcome == OM_DEAD ? event->delivery->sqlstate : NULL);
 		om_column_add_int(columns[14], event->delivery->attempts);
+		om_column_add_uuid(columns[15], event->delivery->account_id);
 	}
 
 	for (int c = 0; c < JOURNAL_ARGS; c++)

@@ -1,14 +1,17 @@
 /*
  * maintain.c
- *		The worker's calls of omnimsg_maintain().
+ *		The worker's calls of omnimsg_maintain() and omnimsg_audit_seal().
  *
- * pg_cron may call the function as well; that two do it at once hurts nobody.
+ * pg_cron may call the functions as well; that two do it at once hurts nobody.
  */
 #include "postgres.h"
+
+#include <sodium.h>
 
 #include "executor/spi.h"
 #include "utils/timestamp.h"
 
+#include "audit_chain.h"
 #include "compat.h"
 #include "dispatcher.h"
 #include "maintain.h"
@@ -18,12 +21,15 @@
 #define MORE_MS		1000L		/* messages that are to be sent go between */
 #define BUSY_MS		200L		/* while the provider is being asked */
 
+#define SEAL_MS		60000L
+
 static TimestampTz due_at = 0;
+static TimestampTz seal_at = 0;
 
 void
 om_maintain_soon(void)
 {
-	due_at = 0;
+	due_at = seal_at = 0;
 }
 
 /* What the rows say of when to come again, in ms */
@@ -44,17 +50,16 @@ next_call(void)
 	return wait;
 }
 
-/* In whatever schema the extension's functions are */
+/* In whatever schema the extension's functions are; format has %s in its place */
 static bool
-call(void)
+call(const char *format)
 {
 	char	   *sql;
 
 	if (SPI_execute("SELECT extnamespace::regnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
 					true, 1) != SPI_OK_SELECT || SPI_processed == 0)
 		return false;
-	sql = psprintf("SELECT action FROM %s.omnimsg_maintain()",
-				   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	sql = psprintf(format, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	return SPI_execute(sql, false, 0) == SPI_OK_SELECT;
 }
 
@@ -70,9 +75,28 @@ om_maintain(TimestampTz now, bool busy)
 		return BUSY_MS;
 	due_at = now + IN_USE_MS * 1000;	/* even if it fails */
 	om_worker_begin("omnimsg: keep months and retention");
-	if (call())
+	if (call("SELECT action FROM %s.omnimsg_maintain()"))
 		wait = next_call();
 	om_worker_end();
 	due_at = now + wait * 1000;
 	return wait;
+}
+
+long
+om_seal_audit(TimestampTz now)
+{
+	OmAuditKey	key;
+	const char *error;
+
+	if (now < seal_at && seal_at - now <= SEAL_MS * 1000)
+		return Max((seal_at - now) / 1000, 1);
+	seal_at = now + SEAL_MS * 1000; /* even if it fails */
+	error = om_audit_key_read(&key);
+	sodium_memzero(&key, sizeof(key));
+	if (error != NULL)
+		return SEAL_MS;			/* omnimsg_health() says so */
+	om_worker_begin("omnimsg: seal the audit trail");
+	call("SELECT count(*) FROM %s.omnimsg_audit_seal()");
+	om_worker_end();
+	return SEAL_MS;
 }

@@ -1,6 +1,6 @@
 /*
  * maintain.h
- *		The worker's calls of omnimsg_maintain().
+ *		The worker's calls of omnimsg_maintain() and omnimsg_audit_seal().
  */
 #ifndef OM_MAINTAIN_H
 #define OM_MAINTAIN_H
@@ -13,6 +13,9 @@
  * a transaction of its own, which may take seconds: while busy, with requests under way, it waits for up to an hour.  Returns how long to wait before it is due again, in ms.
  */
 extern long om_maintain(TimestampTz now, bool busy);
+
+/* Seal the audit trail, once a minute, where there is a key to sign with; returns as om_maintain() does */
+extern long om_seal_audit(TimestampTz now);
 
 /* The extension was just found: it is due */
 extern void om_maintain_soon(void);

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "ingest.h"
+#include "key.h"
 
 /*
  * The organizations of a number, the primary one first.  Whether one of several knows the
@@ -23,14 +24,17 @@ static OmStatement find_owners = {
 	"  count(*) OVER (PARTITION BY w.n) > 1 AND EXISTS (\n"
 	"    SELECT 1 FROM omnimsg.collection_accounts a\n"
 	"     WHERE a.organization_id = p.organization_id\n"
-	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer)), k.label, k.language\n"
-	"  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS w(provider, number, peer, key, n)\n"
+	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer)), k.label, k.language,\n"
+	"  cardinality(o.key_fingerprints) > 0, w.key_id = ANY (o.key_fingerprints), y.public_key\n"
+	"  FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS w(provider, number, peer, key, key_id, n)\n"
 	"  JOIN omnimsg.inbound_phone_numbers p\n"
 	"    ON p.phone_number = w.number AND p.provider = w.provider\n"
 	"  LEFT JOIN omnimsg.keywords k\n"
 	"    ON k.organization_id = p.organization_id AND k.key = w.key\n"
+	"  LEFT JOIN omnimsg.provider_accounts o ON o.id = p.provider_account_id\n"
+	"  LEFT JOIN omnimsg.provider_keys y ON y.provider_account_id = o.id AND y.fingerprint = w.key_id\n"
 	" ORDER BY w.n, p.is_primary DESC, p.organization_id",
-	4, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+	5, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
 /* An outbound message by the provider's id, among the organizations of the number it left from */
@@ -160,6 +164,60 @@ apply_keyword(OmEvent *event, const char *key)
 	intent->span_end = strlen(event->text);
 }
 
+/* What the accounts of a number say of the key that a delivery for it was verified by */
+typedef struct KeyCheck
+{
+	bool		registered;		/* one of them has keys */
+	bool		ours;			/* and it is one of these */
+	bytea	   *public_key;		/* as it is registered, or NULL */
+} KeyCheck;
+
+/* On a shared number any of the accounts will do that has keys; one that has none opens it to nobody */
+static void
+add_to_check(KeyCheck *check, uint64 row)
+{
+	bool		isnull;
+	Datum		key;
+
+	check->registered |= om_field_bool(row, 7);
+	if (!om_field_bool(row, 8))
+		return;
+	check->ours = true;
+	key = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 9, &isnull);
+	if (!isnull)
+		check->public_key = DatumGetByteaPP(key);
+}
+
+/*
+ * A key reaches the numbers of its own account only.  Where the key itself is registered, the signature is verified
+ * again: whoever has the relay cannot make up deliveries.  What did not come by the relay has been fetched by the worker, or
+ * was looked at when it did.
+ */
+static const char *
+why_refused(const OmDelivery *delivery, const KeyCheck *check)
+{
+	if (delivery->account_id != NULL || delivery->checked || !check->registered)
+		return NULL;
+	if (!check->ours)
+		return "wrong key";
+	if (check->public_key != NULL &&
+		!om_key_verifies(delivery, (const uint8 *) VARDATA_ANY(check->public_key), VARSIZE_ANY_EXHDR(check->public_key)))
+		return "bad signature";
+	return NULL;
+}
+
+/* Kept for people, under a key that no event has, so that it does not stand in the way of the event itself */
+static void
+refuse(OmEvent *event, const char *reason)
+{
+	event->kind = OM_EVENT_BROKEN;
+	event->outcome = OM_DEAD;
+	event->reason = event->refused = reason;
+	event->nowners = 0;
+	event->dedupe_key = event->delivery->letter_key ? event->delivery->letter_key :
+		psprintf("refused:%s", event->dedupe_key);
+}
+
 static void
 route_numbers(OmBatch *batch)
 {
@@ -167,6 +225,7 @@ route_numbers(OmBatch *batch)
 	OmColumn   *numbers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *peers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *keys = om_column(TEXTOID, batch->nevents);
+	OmColumn   *key_ids = om_column(TEXTOID, batch->nevents);
 	char	  **key = palloc(sizeof(char *) * Max(batch->nevents, 1));
 	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
 	char	  **reply_modes;
@@ -182,6 +241,7 @@ route_numbers(OmBatch *batch)
 		asked[numbers->count] = event;
 		key[numbers->count] = keyword_key(event);
 		om_column_add_text(keys, key[numbers->count]);
+		om_column_add_text(key_ids, event->delivery->key_id);
 		om_column_add_text(providers, event->delivery->provider);
 		om_column_add_text(numbers, received ? event->to : event->from);
 		om_column_add_text(peers, received ? event->from : event->to);
@@ -191,13 +251,15 @@ route_numbers(OmBatch *batch)
 
 	rows = om_db_run(&find_owners, (Datum[]) {om_column_array(providers),
 					 om_column_array(numbers), om_column_array(peers),
-					 om_column_array(keys)});
+					 om_column_array(keys), om_column_array(key_ids)});
 	reply_modes = palloc(sizeof(char *) * Max(rows, 1));
 
 	for (uint64 row = 0; row < rows;)
 	{
 		int64		n = om_field_int(row, 1);
 		OmEvent    *event = asked[n - 1];
+		KeyCheck	check = {0};
+		const char *refused;
 		uint64		last = row;
 
 		while (last < rows && om_field_int(last, 1) == n)
@@ -210,6 +272,12 @@ route_numbers(OmBatch *batch)
 			event->owners[event->nowners].knows = om_field_bool(row, 4);
 			event->owners[event->nowners].keyword_label = om_field_text(row, 5);
 			event->owners[event->nowners].keyword_language = om_field_text(row, 6);
+			add_to_check(&check, row);
+		}
+		if ((refused = why_refused(event->delivery, &check)) != NULL)
+		{
+			refuse(event, refused);
+			continue;
 		}
 		choose_owner(event, reply_modes);
 		apply_keyword(event, key[n - 1]);
@@ -217,7 +285,7 @@ route_numbers(OmBatch *batch)
 
 	/* Nobody owns the number: 'unassigned' keeps it */
 	for (int i = 0; i < numbers->count; i++)
-		if (asked[i]->nowners == 0)
+		if (asked[i]->nowners == 0 && asked[i]->refused == NULL)
 		{
 			asked[i]->owners = palloc0(sizeof(OmOwner));
 			asked[i]->owners[0].organization_id = om_nil_uuid;

@@ -75,7 +75,8 @@ SELECT u.relation::regclass, u.condition
 -- Keys and references that do not hold the tenant, which would be in the way of distributing
 -- tables by tenant.  Deliberate: the organizations themselves, the accounts at providers, which
 -- serve several of them, the journal and its counts, which are claimed before the tenant is known,
--- tokens and roles, which say which tenant it is, and what arms the database, which is one row.
+-- tokens and roles, which say which tenant it is, the keys that seals are signed with, and what arms the
+-- database, which is one row.
 SELECT c.conrelid::regclass AS relation, c.conname, pg_get_constraintdef(c.oid) AS definition
   FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid AND r.relnamespace = 'omnimsg'::regnamespace
