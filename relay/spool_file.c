@@ -45,6 +45,9 @@
 /* Rows tried before that come along with one take */
 #define TRIED_AT_ONCE		8
 
+/* So many are deleted one by one before others get their turn */
+#define DELETED_ALONE		16
+
 /* A row is never put off for longer: a clock that was set back must not hide it */
 #define LONGEST_BACKOFF_MS	120000
 
@@ -64,6 +67,7 @@ struct OmSpoolFile
 	char	   *directory;
 	int			page_size;
 	int			log_pages;
+	uint64_t	unused_bytes;	/* in pages of the file that no row is in */
 	bool		broken;
 	OmSpoolUsage usage;
 	char		error[160];
@@ -179,6 +183,7 @@ measure(OmSpoolFile *file)
 
 	if (pages >= 0)
 		file->usage.bytes = (pages - unused) * file->page_size;
+	file->unused_bytes = (uint64_t) unused * (uint64_t) file->page_size;
 	file->usage.oldest_at = number_of(file->oldest, 0);
 }
 
@@ -354,18 +359,36 @@ om_spool_file_close(OmSpoolFile *file)
 
 /* ---- rows ---- */
 
-/* New rows go into the log first, and from there into the file: both must be possible. */
+/*
+ * New rows go into the log first, and from there into the file: both must be possible.  Pages that rows have left take
+ * new ones.
+ */
 static bool
-has_space(const OmSpoolFile *file, const OmSpoolRow *rows, int n)
+fits(const OmSpoolFile *file, const OmSpoolRow *rows, int n)
 {
 	struct statvfs vfs;
-	uint64_t	needed = RESERVED_BYTES + (uint64_t) file->log_pages * (uint64_t) file->page_size;
+	uint64_t	added = 0;
+	uint64_t	moved;
 	int			i;
 
 	for (i = 0; i < n; i++)
-		needed += 2 * (rows[i].body_len + (uint64_t) file->page_size);
+		added += rows[i].body_len + (uint64_t) file->page_size;
+	moved = added + (uint64_t) file->log_pages * (uint64_t) file->page_size;
+	moved = moved > file->unused_bytes ? moved - file->unused_bytes : 0;
 	return statvfs(file->directory, &vfs) != 0 ||
-		(uint64_t) vfs.f_bavail * vfs.f_frsize >= needed;
+		(uint64_t) vfs.f_bavail * vfs.f_frsize >= RESERVED_BYTES + added + moved;
+}
+
+/* A log that is not needed any more takes up room until it is cut */
+static bool
+has_space(OmSpoolFile *file, const OmSpoolRow *rows, int n)
+{
+	if (fits(file, rows, n))
+		return true;
+	if (sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		return false;
+	file->log_pages = 0;
+	return fits(file, rows, n);
 }
 
 static int
@@ -428,6 +451,8 @@ om_spool_file_put(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 		return OM_SPOOL_BROKEN;
 	if (!has_space(file, rows, n))
 	{
+		if (is_broken(sqlite3_extended_errcode(file->db)))
+			return give_up(file, sqlite3_extended_errcode(file->db));
 		snprintf(file->error, sizeof(file->error), "the file system is full");
 		return OM_SPOOL_FULL;
 	}
@@ -551,29 +576,60 @@ pass_over(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 	return true;
 }
 
-/* Delete them now, if that is possible by now. */
-static void
-delete_undeleted(OmSpoolFile *file)
+/* The last n of them, in one transaction */
+static int
+delete_last(OmSpoolFile *file, int n)
 {
-	int			code = file->num_undeleted > 0 ? begin(file) : SQLITE_ABORT;
+	int			code = begin(file);
 	int			i;
 
-	for (i = 0; i < file->num_undeleted && code == SQLITE_OK; i++)
+	for (i = file->num_undeleted - n; i < file->num_undeleted && code == SQLITE_OK; i++)
 	{
 		sqlite3_bind_int64(file->remove, 1, file->undeleted[i]);
 		code = step(file, file->remove);
 	}
 	if (code == SQLITE_OK)
 		code = exec(file, "COMMIT");
-	if (code == SQLITE_OK)
+	if (code != SQLITE_OK)
 	{
-		file->usage.rows -= file->num_undeleted;
-		file->num_undeleted = 0;
-		file->passed = 0;
-		measure(file);
-	}
-	else if (file->num_undeleted > 0)
 		give_up(file, code);
+		return code;
+	}
+	file->usage.rows -= n;
+	file->num_undeleted -= n;
+	return code;
+}
+
+/*
+ * Delete them now, if that is possible by now.  Deleting overwrites what was there, so it takes as much of the log as the
+ * rows are long.  Where the disk is nearly full they go one by one, and the log is cut after each.
+ */
+static void
+delete_undeleted(OmSpoolFile *file)
+{
+	int			code = SQLITE_OK;
+	int			i;
+
+	if (file->num_undeleted == 0)
+		return;
+	code = delete_last(file, file->num_undeleted);
+	for (i = 0; i < DELETED_ALONE && file->num_undeleted > 0 && !file->broken; i++)
+	{
+		if ((code & 0xff) != SQLITE_OK && (code & 0xff) != SQLITE_FULL)
+			break;
+		if (sqlite3_wal_checkpoint_v2(file->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
+			file->log_pages = 0;
+		else if (is_broken(sqlite3_extended_errcode(file->db)))
+			give_up(file, sqlite3_extended_errcode(file->db));
+		else
+			break;
+		code = delete_last(file, 1);
+		if (code != SQLITE_OK)
+			break;
+	}
+	if (file->num_undeleted == 0)
+		file->passed = 0;
+	measure(file);
 }
 
 /* Up to limit rows of a statement, behind the n that are there.  Returns how many in all, or minus an OmSpoolResult. */

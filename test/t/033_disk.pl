@@ -150,6 +150,15 @@ ok(all_kept(), 'with a database all of it goes there, even when the disk is so f
 empty($small);
 ok(spool_is_empty($url), 'the full spool empties within 10 seconds of there being space');
 is(deliver($url), 200, 'and deliveries are taken');
+
+# the file has its size, and nothing in it
+unlink $socket or die $!;
+$node->psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'omnimsg_relay'");
+my $again = 0;
+$again++ while $again < 60 && deliver($url, 100_000) == 200;
+cmp_ok($again, '>=', 10, "when the database is gone once more the spool takes what it took before ($again deliveries)");
+symlink $node->env('PGHOST'), $socket or die $!;
+ok(all_kept() && spool_is_empty($url), 'and gives it to the database');
 $alone->signal('TERM');
 is($alone->ended, 0, 'the relay ends as it should');
 
