@@ -20,7 +20,7 @@ kind_of(const char *text)
 		return om_net_kind((struct sockaddr *) &v4, sizeof(v4));
 	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
 		return om_net_kind((struct sockaddr *) &v6, sizeof(v6));
-	ok(false, text);
+	ok(false, "%s", text);
 	return OM_NET_FORBIDDEN;
 }
 
@@ -37,7 +37,7 @@ all_are(OmNetKind kind, const char *const *list, const char *sentence)
 			all = false;
 		}
 	}
-	ok(all, sentence);
+	ok(all, "%s", sentence);
 }
 
 int
