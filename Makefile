@@ -171,7 +171,8 @@ COVER_PROGRAMS = $(patsubst test/%.c,build/cover/%,$(filter-out test/unit/test_r
 	$(sort $(wildcard test/unit/test_*.c))) \
 	$(filter-out test/fuzz/fuzz_relay_%,$(sort $(wildcard test/fuzz/fuzz_*.c))))
 
-coverage: $(COVER_PROGRAMS)
+cover-programs: $(COVER_PROGRAMS)
+coverage: cover-programs
 	$(TOOL) tools/coverage
 
 build/cover/%.o: %.c
@@ -308,6 +309,10 @@ clang-check:
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard test/model/*.c)
 	$(CLANG_CHECK) -Irelay $(wildcard test/fault/*.c)
 
+# what else can be said without running anything
+lint: all relay simulator
+	$(TOOL) tools/lint
+
 # ---- commands ----
 
 # the tools call make themselves, with this pg_config; they must not inherit -n, -j and the like
@@ -352,6 +357,8 @@ help:
 	@echo 'make test        all tests; "tools/test --help" runs one of them'
 	@echo 'make bench-phone reading a phone number, beside libphonenumber'
 	@echo 'make phone-tables, make phone-oracle  for maintainers: see doc/phone.md'
+	@echo 'make lint        compilers, clang-tidy, cppcheck, shellcheck and others, without running anything'
+	@echo 'make coverage    how much of src/core unit tests and the corpora of the fuzz targets reach'
 	@echo 'make score       how well texts are understood, by the texts in test/data'
 	@echo 'make bench-intent  how long that takes'
 	@echo 'make torture     the long forms of the failure tests; SCENARIO=S1 one of them, "tools/torture --list" names them'
@@ -360,5 +367,5 @@ help:
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
 	unit-tests fuzz-targets oracle-tests fault-tests bench-phone phone-tables phone-oracle clang-check \
-	score bench-intent intent-words coverage packages run stop test torture clean distclean \
+	score bench-intent intent-words coverage cover-programs lint packages run stop test torture clean distclean \
 	remove-instance help

@@ -139,9 +139,10 @@ void
 om_log_number(OmLogLine *line, const char *key, int64_t value)
 {
 	char		text[24];
+	int			len = snprintf(text, sizeof(text), "%lld", (long long) value);
 
 	if (line->wanted && append_key(line, key))
-		append(line, text, (size_t) snprintf(text, sizeof(text), "%lld", (long long) value));
+		append(line, text, (size_t) len);
 }
 
 void

@@ -79,8 +79,8 @@ harden(void)
 static bool
 raise_file_limit(const OmConfig *config, char *error, size_t error_size)
 {
-	rlim_t		needed = (rlim_t) (config->max_connections + config->db_connections + 256 +
-								   SPARE_FILES);
+	rlim_t		needed = (rlim_t) config->max_connections + (rlim_t) config->db_connections + 256 +
+		SPARE_FILES;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)

@@ -190,13 +190,15 @@ add_buckets(Page *page, const char *name, atomic_ullong *buckets, int n,
 			const double *bounds, const int *int_bounds)
 {
 	unsigned long long total = 0;
+	double		bound;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
 		total += atomic_load(&buckets[i]);
-		add(page, "omnimsg_relay_%s_bucket{le=\"%g\"} %llu\n", name,
-			bounds != NULL ? bounds[i] : (double) int_bounds[i], total);
+		/* cppcheck-suppress nullPointer ; each caller gives one of the two */
+		bound = bounds != NULL ? bounds[i] : (double) int_bounds[i];
+		add(page, "omnimsg_relay_%s_bucket{le=\"%g\"} %llu\n", name, bound, total);
 	}
 	total += atomic_load(&buckets[n]);
 	add(page, "omnimsg_relay_%s_bucket{le=\"+Inf\"} %llu\n", name, total);

@@ -38,6 +38,7 @@ check_config(const char *name, const char *value)
 		MUST(config.db_connections >= 1 && config.db_connections <= 64);
 		MUST(config.batch >= 1 && config.batch <= 1000);
 		MUST(config.max_connections >= 1 && config.max_connections <= 4096);
+		MUST(config.refused_per_minute >= 0 && config.refused_per_minute <= 1000000);
 		MUST(config.log_level <= OM_LOG_DEBUG);
 	}
 	else
@@ -68,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {
 		"LISTEN", "DATABASE", "SPOOL", "SPOOL_MAX_MB", "MAX_BODY_BYTES", "DB_CONNECTIONS", "BATCH", "MAX_CONNECTIONS",
-		"LOG_LEVEL"
+		"LOG_LEVEL", "REFUSED_PER_MINUTE"
 	};
 	const size_t count = sizeof(names) / sizeof(names[0]);
 	char	   *value;
