@@ -397,6 +397,8 @@ $node->psql(<<SQL);
 CREATE ROLE app LOGIN;
 GRANT USAGE ON SCHEMA omnimsg TO app;
 GRANT EXECUTE ON FUNCTION omnimsg_send, omnimsg_explain_send TO app;
+GRANT omnimsg_agent TO app;
+SELECT omnimsg_map_role('app', '$organization');
 SQL
 for my $statement ("INSERT INTO omnimsg.outbox (organization_id, id, message_id, kind, next_attempt_at, expires_at, created_at)
 		VALUES ('$organization', omnimsg.uuid7(), omnimsg.uuid7(), 'help_reply', now(), now(), now())",

@@ -215,7 +215,8 @@ sub replies
 
 # a message has one row of its arrival, one for what it asks and one for the reply that it got, all of the same
 # transaction, and a reply one end, before which it may have been given up as unknown: the webhook that tells of it may have
-# been in the spool meanwhile.  xmin names the transaction
+# been in the spool meanwhile.  xmin names the transaction; where a message of the batch was refused, the messages are
+# of a part of it that was tried again, and the time, which all rows of one batch share, names it for them
 sub audit
 {
 	my ($self) = @_;
@@ -223,20 +224,18 @@ sub audit
 	return $self->_lines(<<'SQL');
 SELECT 'message ' || m.external_message_id || ' has not one row MESSAGE_RECEIVED of its transaction'
   FROM omnimsg.messages m
+  LEFT JOIN omnimsg.events e ON e.provider = 'telnyx' AND e.dedupe_key = 'received:' || m.external_message_id
  WHERE m.direction = 'inbound'
-   AND (SELECT string_agg(a.xmin::text, ' ') FROM omnimsg.audit_logs a
-		 WHERE a.organization_id = m.organization_id AND a.resource_id = m.id AND a.action = 'MESSAGE_RECEIVED') IS DISTINCT FROM m.xmin::text
-UNION ALL
-SELECT 'the journal has ' || m.external_message_id || ' of another transaction'
-  FROM omnimsg.messages m JOIN omnimsg.events e ON e.provider = 'telnyx' AND e.dedupe_key = 'received:' || m.external_message_id
- WHERE m.direction = 'inbound' AND e.xmin <> m.xmin
+   AND (SELECT string_agg(format('%s %s', a.xmin, a.created_at), ', ') FROM omnimsg.audit_logs a
+		 WHERE a.organization_id = m.organization_id AND a.resource_id = m.id AND a.action = 'MESSAGE_RECEIVED')
+	   IS DISTINCT FROM format('%s %s', e.xmin, m.created_at)
 UNION ALL
 SELECT 'request ' || r.id || ' is not of the transaction of its message, or has not one row in the audit'
   FROM omnimsg.opt_out_requests r JOIN omnimsg.messages m ON m.organization_id = r.organization_id AND m.id = r.message_id
- WHERE r.xmin <> m.xmin
+ WHERE r.created_at <> m.created_at
 	OR r.channel = 'sms'
 	   AND (SELECT count(*) FROM omnimsg.audit_logs a
-			 WHERE a.organization_id = r.organization_id AND a.resource_id IN (r.id, m.id) AND a.xmin = m.xmin
+			 WHERE a.organization_id = r.organization_id AND a.resource_id IN (r.id, m.id) AND a.created_at = m.created_at
 			   AND a.action = CASE r.request_type WHEN 'opt_out' THEN 'OPT_OUT_REQUESTED' ELSE 'OPT_IN_CONFIRMED' END) <> 1
 UNION ALL
 SELECT 'reply ' || o.message_id || ' has not one row AUTO_REPLY_QUEUED'
