@@ -79,8 +79,12 @@ CREATE ROLE desk IN ROLE omnimsg_agent;
 SELECT omnimsg_map_role('desk', '$organization'), omnimsg_create_token('$organization', 'ticket system');
 INSERT INTO omnimsg.erasures (organization_id, id, address_hash, key_id, erased_by, erased_at, counts, returned_at)
 	VALUES ('$organization', omnimsg.uuid7(), 'a hash', 'a key', 'somebody', now(), '{}', now());
+INSERT INTO omnimsg.provider_keys (provider_account_id, fingerprint, public_key, not_before, not_after, added_at)
+	SELECT id, repeat('0', 64), decode(repeat('00', 32), 'hex'), '-infinity', now(), now() FROM omnimsg.provider_accounts LIMIT 1;
 SELECT * FROM omnimsg_schedule_jobs();
 SQL
+# then there is nothing left for the worker to seal, and no row changes any more
+$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
 
 # every table of the extension, partitions by themselves: name, rows, checksum
 sub tables

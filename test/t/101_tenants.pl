@@ -74,6 +74,7 @@ SQL
 # what the worker and the provider do meanwhile would look like changes
 $node->setting('omnimsg.dispatch', 'off');
 $node->kill_simulator;
+$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
 $node->psql('ANALYZE');
 
 my $without = $node->psql(<<"SQL");

@@ -23,7 +23,7 @@ INSERT INTO omnimsg.provider_accounts (id, provider, name) VALUES ('$another', '
 INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id) VALUES ('+15552000200', '$organization', 'telnyx', '$another');
 SQL
 my $effects = 'SELECT (SELECT count(*) FROM omnimsg.messages), (SELECT count(*) FROM omnimsg.opt_out_requests), (SELECT count(*) FROM omnimsg.outbox),
-	(SELECT count(*) FROM omnimsg.audit_logs WHERE action NOT LIKE \'DATABASE%\' AND action NOT LIKE \'KEY%\' AND action NOT LIKE \'DEAD%\' AND actor <> \'worker\')';
+	(SELECT count(*) FROM omnimsg.audit_logs WHERE action IN (\'MESSAGE_RECEIVED\', \'OPT_OUT_REQUESTED\', \'AUTO_REPLY_QUEUED\'))';
 
 # ingest(BODY, SIGNATURE, TIME, KEY) as the relay
 sub ingest
