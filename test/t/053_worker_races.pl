@@ -60,14 +60,15 @@ sub held
 	return $session;
 }
 
-# the worker has claimed and cannot mark: nothing but marking reads the accounts at the provider here
+# The worker has claimed and cannot mark: it reads the accounts at the provider before it locks the items, or, when told so,
+# the limits of sending after that.  Webhooks read the accounts, too.
 sub claimed
 {
-	my ($numbers, %options) = @_;
+	my ($numbers, $locked) = @_;
 
 	dispatch('off');
-	my $session = held('LOCK TABLE omnimsg.provider_accounts');
-	$node->queue($made, $numbers, %options);
+	$node->queue($made, $numbers);
+	my $session = held('LOCK TABLE omnimsg.' . ($locked // 'provider_accounts'));
 	$node->setting('omnimsg.dispatch', 'on');
 	ok($node->poll("SELECT count(*) FROM pg_stat_activity a, omnimsg_worker_status() s
 		WHERE a.pid = s.pid AND a.wait_event_type = 'Lock' AND a.query = 'omnimsg: mark'", 1), 'the worker has claimed, and marks');
@@ -100,7 +101,7 @@ $node->setting('omnimsg.reconcile_after', '1s');
 # ---- STOP against claim, and STOP after the mark ----
 
 my ($stopped, $too_late) = (number(1), number(2));
-my $lock = claimed([$stopped]);
+my $lock = claimed([$stopped], 'send_limits');
 
 is($node->psql(state($stopped)), 'leased, queued', 'a text is claimed');
 is($node->send(from => $stopped, to => $did, text => 'STOP', autoresponse => 'STOP')->{http}, 200, 'its person says STOP');
