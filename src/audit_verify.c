@@ -19,7 +19,7 @@
 #include "utils/xid8.h"
 
 #include "arguments.h"
-#include "audit_chain.h"
+#include "audit_verify.h"
 #include "compat.h"
 
 OM_SQL_FUNCTION(omnimsg_audit_verify);
@@ -27,16 +27,9 @@ OM_SQL_FUNCTION(omnimsg_audit_verify);
 #define ROWS_AT_A_TIME	1000
 #define SEALS_AT_A_TIME	50
 
-/* So many rows that are not what they were are looked at for whether they were swapped; it takes the square of that */
-#define MAX_SWAPPED		200
-
 #define SEAL_COLUMNS \
 	"s.organization_id, s.number, s.epoch, s.origin, s.from_xid, s.to_xid, s.row_count, s.root, s.manifest,\n" \
 	"       s.previous, s.sealed_at, s.sealed_in, s.key_fingerprint, s.signature, s.hash"
-
-#define ROW_COLUMNS \
-	"l.organization_id, l.id, l.action, l.resource_type, l.resource_id, l.actor, l.old_value,\n" \
-	"       l.new_value, l.origin, l.xid, l.created_at"
 
 static const char chain_sql[] =
 	"SELECT " SEAL_COLUMNS "\n"
@@ -62,12 +55,6 @@ static const char bounds_sql[] =
 	"SELECT DISTINCT ON (s.origin) s.origin, s.to_xid::text::bigint, s.origin IS NULL FROM omnimsg.audit_seals s\n"
 	" ORDER BY s.origin, s.to_xid DESC";
 
-static OmStatement find_rows = {
-	"SELECT " ROW_COLUMNS "\n"
-	"  FROM omnimsg.audit_logs l WHERE l.organization_id = $1 AND l.id = ANY ($2)",
-	2, {UUIDOID, UUIDARRAYOID}, NULL
-};
-
 /* What an exported head knows and the database does not */
 static OmStatement find_cut = {
 	"SELECT h.organization_id, h.number, s.hash IS NULL\n"
@@ -78,89 +65,8 @@ static OmStatement find_cut = {
 	1, {JSONBOID}, NULL
 };
 
-typedef struct Key
-{
-	unsigned char public_key[OM_AUDIT_KEY];
-	char		fingerprint[OM_AUDIT_FINGERPRINT];
-	bool		trusted;
-	char	   *vouched_by;
-	bytea	   *vouch;
-} Key;
-
-typedef struct Bound
-{
-	bool		has_origin;
-	int64		origin;
-	uint64		xid;
-} Bound;
-
-/* Where a row stands in the chain of its organization */
-typedef struct Place
-{
-	int64		number;			/* of the seal */
-	int			index;			/* within it */
-} Place;
-
-/* A row that is not what a seal says: missing, added, or another one */
-typedef struct Suspect
-{
-	pg_uuid_t	id;
-	Place		place;
-	unsigned char expected[OM_MANIFEST_HASH];
-	bool		told;
-	Datum	   *values;			/* of one that is there, or NULL */
-	bool	   *nulls;
-} Suspect;
-
-/* A row beside its seal */
-typedef struct Row
-{
-	pg_uuid_t	id;
-	unsigned char hash[OM_AUDIT_HASH];
-	bool		altered;		/* its own hash is not that of the row */
-	bool		listed;
-} Row;
-
-typedef struct Cursor
-{
-	Portal		portal;
-	SPITupleTable *table;
-	uint64		row;
-	uint64		rows;
-	int			fetch;
-} Cursor;
-
-typedef struct Verify
-{
-	Key		   *keys;
-	int			nkeys;
-	bool		any_trusted;
-	Bound	   *bounds;
-	int			nbounds;
-	ReturnSetInfo *out;
-	MemoryContext context;		/* of the whole */
-	MemoryContext each;			/* of one row */
-	MemoryContext of_seal;		/* of the current seal and its rows */
-	MemoryContext of_organization;	/* of what was found in one organization */
-
-	/* the current seal and the rows that belong to it */
-	OmSeal	   *seal;
-	OmMerkle	tree;
-	Row		   *rows;
-	int			nrows;
-	int			capacity;
-
-	/* of the current organization */
-	bool		in_organization;
-	pg_uuid_t	organization_id;
-	List	   *missing;
-	List	   *added;
-	List	   *edited;
-	Place		last;			/* of the last row that is there */
-} Verify;
-
-static void
-tell(Verify *verify, const char *kind, const pg_uuid_t *organization_id, int64 number, const pg_uuid_t *id,
+void
+om_audit_tell(Verify *verify, const char *kind, const pg_uuid_t *organization_id, int64 number, const pg_uuid_t *id,
 	 const char *detail)
 {
 	Datum		values[5] = {CStringGetTextDatum(kind), UUIDPGetDatum(organization_id), Int64GetDatum(number),
@@ -382,14 +288,14 @@ check_seal(Verify *verify, const OmSeal *seal, const OmSeal *before, const unsig
 	int64		expected = first ? 1 : before->number + 1;
 
 	for (int64 number = expected; number < seal->number && number < expected + 1000; number++)
-		tell(verify, "missing seal", &seal->organization_id, number, NULL, NULL);
+		om_audit_tell(verify, "missing seal", &seal->organization_id, number, NULL, NULL);
 	if (unsigned_reason != NULL)
-		tell(verify, "unsigned seal", &seal->organization_id, seal->number, NULL, unsigned_reason);
+		om_audit_tell(verify, "unsigned seal", &seal->organization_id, seal->number, NULL, unsigned_reason);
 	else if (memcmp(stored, made, OM_AUDIT_HASH) != 0)
-		tell(verify, "broken chain", &seal->organization_id, seal->number, NULL, "its hash is not that of what it says");
+		om_audit_tell(verify, "broken chain", &seal->organization_id, seal->number, NULL, "its hash is not that of what it says");
 	else if (seal->number == expected &&
 			 memcmp(seal->previous, first ? none : before_hash, OM_AUDIT_HASH) != 0)
-		tell(verify, "broken chain", &seal->organization_id, seal->number, NULL,
+		om_audit_tell(verify, "broken chain", &seal->organization_id, seal->number, NULL,
 			 "it does not follow the seal before it");
 }
 
@@ -433,78 +339,6 @@ verify_chain(Verify *verify, const pg_uuid_t *organization_id)
 
 /* ---- the rows ---- */
 
-static bool
-is_after(const Place *place, const Place *other)
-{
-	return place->number > other->number || (place->number == other->number && place->index > other->index);
-}
-
-static int
-compare_rows(const void *a, const void *b)
-{
-	return memcmp(&((const Row *) a)->id, &((const Row *) b)->id, UUID_LEN);
-}
-
-static Suspect *
-suspect(Verify *verify, List **list, const unsigned char *id, int index, const unsigned char *expected)
-{
-	MemoryContext before = MemoryContextSwitchTo(verify->of_organization);
-	Suspect    *found = palloc0(sizeof(Suspect));
-
-	memcpy(&found->id, id, UUID_LEN);
-	found->place.number = verify->seal ? verify->seal->number : 0;
-	found->place.index = index;
-	if (expected != NULL)
-		memcpy(found->expected, expected, OM_MANIFEST_HASH);
-	*list = lappend(*list, found);
-	MemoryContextSwitchTo(before);
-	return found;
-}
-
-/* The rows of a seal are not those that it was made of: which are they? */
-static void
-compare_with_manifest(Verify *verify)
-{
-	const OmSeal *seal = verify->seal;
-	int			count = seal->manifest_length / OM_MANIFEST_ROW;
-	int			differences = 0;
-
-	qsort(verify->rows, verify->nrows, sizeof(Row), compare_rows);
-	for (int i = 0; i < count; i++)
-	{
-		const unsigned char *entry = (const unsigned char *) seal->manifest + (size_t) i * OM_MANIFEST_ROW;
-		Row			wanted;
-		Row		   *row;
-
-		memcpy(&wanted.id, entry, UUID_LEN);
-		row = verify->nrows == 0 ? NULL :
-			bsearch(&wanted, verify->rows, verify->nrows, sizeof(Row), compare_rows);
-		if (row == NULL)
-			suspect(verify, &verify->missing, entry, i, entry + UUID_LEN);
-		else
-		{
-			Place		place = {seal->number, i};
-
-			row->listed = true;
-			if (is_after(&place, &verify->last))
-				verify->last = place;
-			if (!row->altered && memcmp(row->hash, entry + UUID_LEN, OM_MANIFEST_HASH) == 0)
-				continue;
-			suspect(verify, &verify->edited, entry, i, entry + UUID_LEN);
-		}
-		differences++;
-	}
-	for (int i = 0; i < verify->nrows; i++)
-		if (!verify->rows[i].listed)
-		{
-			suspect(verify, &verify->added, (unsigned char *) &verify->rows[i].id, i, NULL);
-			differences++;
-		}
-	if (differences == 0)
-		tell(verify, "edited", &seal->organization_id, seal->number, NULL,
-			 "its rows are other ones than it was made of, and its list of rows does not tell which");
-}
-
 static void
 end_seal(Verify *verify)
 {
@@ -514,14 +348,14 @@ end_seal(Verify *verify)
 
 	om_merkle_root(&verify->tree, root);
 	if (verify->tree.count != seal->rows || memcmp(root, seal->root, OM_AUDIT_HASH) != 0)
-		compare_with_manifest(verify);
+		om_audit_compare(verify);
 	else
 	{
 		for (int i = 0; i < verify->nrows; i++)
 			if (verify->rows[i].altered)
-				tell(verify, "edited", &seal->organization_id, seal->number, &verify->rows[i].id,
+				om_audit_tell(verify, "edited", &seal->organization_id, seal->number, &verify->rows[i].id,
 					 "row_hash is not the hash of the row");
-		if (verify->nrows > 0 && is_after(&last, &verify->last))
+		if (verify->nrows > 0 && om_audit_is_after(&last, &verify->last))
 			verify->last = last;
 	}
 	verify->seal = NULL;
@@ -530,191 +364,13 @@ end_seal(Verify *verify)
 	MemoryContextReset(verify->of_seal);
 }
 
-static Suspect *
-find_suspect(List *list, const pg_uuid_t *id)
-{
-	ListCell   *cell;
-
-	foreach(cell, list)
-		if (memcmp(&((Suspect *) lfirst(cell))->id, id, UUID_LEN) == 0)
-			return lfirst(cell);
-	return NULL;
-}
-
-/* The rows as they are now, of those that are not what they were */
-static void
-fetch_edited(Verify *verify)
-{
-	OmColumn   *ids = om_column(UUIDOID, 8);
-	ListCell   *cell;
-	uint64		rows;
-
-	foreach(cell, verify->edited)
-		om_column_add_uuid(ids, &((Suspect *) lfirst(cell))->id);
-	rows = om_db_run(&find_rows, (Datum[]) {UUIDPGetDatum(&verify->organization_id), om_column_array(ids)});
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Datum	   *values = palloc(sizeof(Datum) * OM_AUDIT_COLUMNS);
-		bool	   *nulls = palloc(sizeof(bool) * OM_AUDIT_COLUMNS);
-		Suspect    *found;
-
-		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
-		found = find_suspect(verify->edited, DatumGetUUIDP(values[OM_AUDIT_ID]));
-		if (found != NULL)
-		{
-			found->values = values;
-			found->nulls = nulls;
-		}
-	}
-}
-
-/* Would a row be what a seal says if it had these columns of another one? */
-static bool
-fits(const Suspect *row, const Suspect *other, const OmAuditColumn *columns, int count, const unsigned char *expected)
-{
-	Datum		values[OM_AUDIT_COLUMNS];
-	bool		nulls[OM_AUDIT_COLUMNS];
-	unsigned char hash[OM_AUDIT_HASH];
-
-	memcpy(values, row->values, sizeof(values));
-	memcpy(nulls, row->nulls, sizeof(nulls));
-	for (int i = 0; i < count; i++)
-	{
-		values[columns[i]] = other->values[columns[i]];
-		nulls[columns[i]] = other->nulls[columns[i]];
-	}
-	om_audit_hash(values, nulls, hash);
-	return memcmp(hash, expected, OM_MANIFEST_HASH) == 0;
-}
-
-/* Two rows that have changed places: each has what the other one was, or what places it */
-static bool
-are_swapped(const Suspect *a, const Suspect *b)
-{
-	static const OmAuditColumn id[] = {OM_AUDIT_ID};
-	static const OmAuditColumn order[] = {OM_AUDIT_XID, OM_AUDIT_CREATED_AT};
-
-	/* one that is what it was, but for its own row_hash, has changed places with nobody */
-	if (fits(a, a, id, 0, a->expected) || fits(b, b, id, 0, b->expected))
-		return false;
-	if (fits(a, b, id, 1, b->expected) && fits(b, a, id, 1, a->expected))
-		return true;
-	for (int i = 0; i < 3; i++)
-	{
-		const OmAuditColumn *columns = i < 2 ? order + i : order;
-		int			count = i < 2 ? 1 : 2;
-
-		if (fits(a, b, columns, count, a->expected) && fits(b, a, columns, count, b->expected))
-			return true;
-	}
-	return false;
-}
-
-static void
-tell_swapped(Verify *verify)
-{
-	int			count = list_length(verify->edited);
-
-	if (count < 2 || count > MAX_SWAPPED)
-		return;
-	fetch_edited(verify);
-	for (int i = 0; i < count; i++)
-		for (int j = 0; j < count; j++)
-		{
-			Suspect    *a = list_nth(verify->edited, i);
-			Suspect    *b = list_nth(verify->edited, j);
-
-			if (i == j || a->values == NULL || b->values == NULL || !are_swapped(a, b))
-				continue;
-			if (!a->told)
-				tell(verify, "reordered", &verify->organization_id, a->place.number, &a->id,
-					 "it has changed places with another row");
-			if (!b->told)
-				tell(verify, "reordered", &verify->organization_id, b->place.number, &b->id,
-					 "it has changed places with another row");
-			a->told = b->told = true;
-		}
-}
-
-static int
-compare_suspects(const ListCell *a, const ListCell *b)
-{
-	const Suspect *left = lfirst(a);
-	const Suspect *right = lfirst(b);
-
-	return memcmp(&left->id, &right->id, UUID_LEN);
-}
-
-/* Rows that one seal misses and another one has too many */
-static void
-tell_moved(Verify *verify)
-{
-	int			a = 0;
-
-	list_sort(verify->missing, compare_suspects);
-	list_sort(verify->added, compare_suspects);
-	for (int m = 0; m < list_length(verify->missing); m++)
-	{
-		Suspect    *missing = list_nth(verify->missing, m);
-
-		while (a < list_length(verify->added) &&
-			   memcmp(&((Suspect *) list_nth(verify->added, a))->id, &missing->id, UUID_LEN) < 0)
-			a++;
-		if (a == list_length(verify->added))
-			break;
-		if (memcmp(&((Suspect *) list_nth(verify->added, a))->id, &missing->id, UUID_LEN) != 0)
-			continue;
-		tell(verify, "reordered", &verify->organization_id, missing->place.number, &missing->id,
-			 psprintf("it stands where seal " INT64_FORMAT " is, and did not when it was sealed",
-					  ((Suspect *) list_nth(verify->added, a))->place.number));
-		missing->told = ((Suspect *) list_nth(verify->added, a))->told = true;
-	}
-}
-
-static void
-end_organization(Verify *verify)
-{
-	MemoryContext before = MemoryContextSwitchTo(verify->of_organization);
-	ListCell   *cell;
-
-	tell_moved(verify);
-	tell_swapped(verify);
-	foreach(cell, verify->edited)
-	{
-		Suspect    *row = lfirst(cell);
-
-		if (!row->told)
-			tell(verify, "edited", &verify->organization_id, row->place.number, &row->id, NULL);
-	}
-	foreach(cell, verify->missing)
-	{
-		Suspect    *row = lfirst(cell);
-
-		if (!row->told)
-			tell(verify, is_after(&row->place, &verify->last) ? "cut off" : "missing", &verify->organization_id,
-				 row->place.number, &row->id, NULL);
-	}
-	foreach(cell, verify->added)
-	{
-		Suspect    *row = lfirst(cell);
-
-		if (!row->told)
-			tell(verify, "added", &verify->organization_id, row->place.number, &row->id,
-				 "it was not there when its time was sealed");
-	}
-	verify->missing = verify->added = verify->edited = NIL;
-	memset(&verify->last, 0, sizeof(verify->last));
-	MemoryContextSwitchTo(before);
-	MemoryContextReset(verify->of_organization);
-}
-
 static void
 enter_organization(Verify *verify, const pg_uuid_t *organization_id)
 {
 	if (verify->in_organization && memcmp(&verify->organization_id, organization_id, UUID_LEN) == 0)
 		return;
 	if (verify->in_organization)
-		end_organization(verify);
+		om_audit_tell_suspects(verify);
 	verify->organization_id = *organization_id;
 	verify->in_organization = true;
 }
@@ -778,11 +434,11 @@ check_unsealed(Verify *verify, const pg_uuid_t *organization_id, const pg_uuid_t
 		if (verify->bounds[i].has_origin == has_origin && verify->bounds[i].origin == origin)
 			sealed = xid < verify->bounds[i].xid;
 	if (altered)
-		tell(verify, "edited", organization_id, 0, id, "row_hash is not the hash of the row");
+		om_audit_tell(verify, "edited", organization_id, 0, id, "row_hash is not the hash of the row");
 	else if (sealed)
-		tell(verify, "added", organization_id, 0, id, "no seal covers it, and what is newer is sealed");
+		om_audit_tell(verify, "added", organization_id, 0, id, "no seal covers it, and what is newer is sealed");
 	else if (!has_hash && verify->nbounds > 0)
-		tell(verify, "added", organization_id, 0, id, "it has no hash, and came after the first seal");
+		om_audit_tell(verify, "added", organization_id, 0, id, "it has no hash, and came after the first seal");
 }
 
 static void
@@ -852,7 +508,7 @@ verify_rows(Verify *verify, const pg_uuid_t *organization_id)
 			begin_seal(verify, &seals);
 	}
 	if (verify->in_organization)
-		end_organization(verify);
+		om_audit_tell_suspects(verify);
 	close_cursor(&seals);
 	close_cursor(&rows);
 }
@@ -886,9 +542,9 @@ compare_heads(Verify *verify, const pg_uuid_t *organization_id, Datum heads)
 		if (of == NULL || (organization_id != NULL && memcmp(of, organization_id, UUID_LEN) != 0))
 			continue;
 		if (om_field_bool(row, 3))
-			tell(verify, "cut off", of, om_field_int(row, 2), NULL, "the head that was exported is not there any more");
+			om_audit_tell(verify, "cut off", of, om_field_int(row, 2), NULL, "the head that was exported is not there any more");
 		else
-			tell(verify, "broken chain", of, om_field_int(row, 2), NULL, "it is another seal than the head that was exported");
+			om_audit_tell(verify, "broken chain", of, om_field_int(row, 2), NULL, "it is another seal than the head that was exported");
 	}
 }
 
@@ -914,7 +570,7 @@ omnimsg_audit_verify(PG_FUNCTION_ARGS)
 
 	read_keys(&verify, trusted);
 	if (verify_chain(&verify, organization_id) && !verify.any_trusted)
-		tell(&verify, "no key", NULL, 0, NULL,
+		om_audit_tell(&verify, "no key", NULL, 0, NULL,
 			 "the key cannot be read and none was given: that the seals are signed by a key of ours is not proven");
 	read_bounds(&verify);
 	verify_rows(&verify, organization_id);
