@@ -25,7 +25,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -303,36 +302,34 @@ fold_requests(OmRequest **requests, int count, TimestampTz now)
 	om_account_copy_consent(organization_ids, addresses, now);
 }
 
+typedef struct Fold
+{
+	OmRequest **requests;
+	int			count;
+	TimestampTz now;
+} Fold;
+
+static void
+fold_them(void *argument)
+{
+	const Fold *fold_of = argument;
+
+	fold_requests(fold_of->requests, fold_of->count, fold_of->now);
+}
+
 /* fold_requests, unless a lock is not to be had within patience_ms; false then, and nothing was done */
 static bool
 try_fold(OmRequest **requests, int count, TimestampTz now, int patience_ms)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Fold		fold_of = {requests, count, now};
+	ErrorData  *error;
 	int			level = NewGUCNestLevel();
 	char		timeout[16];
 
 	snprintf(timeout, sizeof(timeout), "%d", patience_ms);
 	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		fold_requests(requests, count, now);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	error = om_db_try(fold_them, &fold_of, true);
 	AtEOXact_GUC(true, level);
 
 	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
