@@ -24,10 +24,16 @@ sub text
 	return $node->send(from => $from, to => $did, text => $text, %more)->{http};
 }
 
+sub settle
+{
+	$node->poll('SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL', 0, 60) or die 'replies are not sent';
+}
+
 sub erase
 {
 	my ($address, $more) = @_;
 
+	settle();	# what is just being sent is refused
 	return $node->psql("SELECT omnimsg_erase_person('$organization', '$address'" . ($more // '') . ')');
 }
 
