@@ -338,6 +338,13 @@ SCENARIO =
 torture:
 	$(TOOL) tools/torture $(SCENARIO)
 
+# the figures of doc/performance.md; "make bench BENCH='ingest copy'" takes some of them
+BENCH =
+bench:
+	$(TOOL) tools/bench $(BENCH)
+
+bench-programs: build/bench_intent build/oracle/bench_phone
+
 distclean: remove-instance
 remove-instance:
 	$(TOOL) tools/instance remove .run/torture
@@ -362,10 +369,11 @@ help:
 	@echo 'make score       how well texts are understood, by the texts in test/data'
 	@echo 'make bench-intent  how long that takes'
 	@echo 'make torture     the long forms of the failure tests; SCENARIO=S1 one of them, "tools/torture --list" names them'
+	@echo 'make bench       the figures of doc/performance.md; BENCH=ingest one part, "tools/bench --list" names them'
 	@echo 'make clean       remove what was built'
 	@echo 'make distclean   remove the instance in .run, too'
 
 .PHONY: all relay simulator install install-relay uninstall uninstall-relay installcheck \
 	unit-tests fuzz-targets oracle-tests fault-tests bench-phone phone-tables phone-oracle clang-check \
-	score bench-intent intent-words coverage cover-programs lint packages run stop test torture clean distclean \
-	remove-instance help
+	score bench-intent intent-words coverage cover-programs lint packages run stop test torture bench bench-programs clean \
+	distclean remove-instance help

@@ -1,29 +1,24 @@
 #!/usr/bin/env perl
-# How much slower the neighbours of poison events are: rounds of full batches without poison and with each kind of it, by
-# turns, on a server that has nothing else to do.  Prints good events a second, and the processor time of each.
+# what is left of the rate of good events beside poison
 #
-#   PG_CONFIG=... perl -Itest/t bench/poison.pl
-#
+# Full batches without poison and with each kind of it, by turns, on a server that has nothing else to do.
 # OMNIMSG_ROUNDS (5), OMNIMSG_BATCHES (40) of each session in a round, OMNIMSG_BATCH (100), OMNIMSG_SESSIONS (2), OMNIMSG_PERCENT (1)
 
 use strict;
 use warnings;
 
+use Bench;
 use Omnimsg;
-use POSIX qw(sysconf _SC_CLK_TCK);
-use Test::More;
 use Time::HiRes qw(time);
 
-my $rounds = $ENV{OMNIMSG_ROUNDS} // 5;
 my $batches = $ENV{OMNIMSG_BATCHES} // 40;
 my $size = $ENV{OMNIMSG_BATCH} // 100;
 my $sessions = $ENV{OMNIMSG_SESSIONS} // 2;
 my $percent = $ENV{OMNIMSG_PERCENT} // 1;
-my @kinds = $ENV{OMNIMSG_KINDS} ? split(/,/, $ENV{OMNIMSG_KINDS}) : qw(none unreadable message request);
+my @kinds = $ENV{OMNIMSG_KINDS} ? split(/,/, $ENV{OMNIMSG_KINDS}) : qw(unreadable message request);
 
 my $node = Omnimsg->new;
 my $did = $node->seed->{did};
-my $ticks = sysconf(_SC_CLK_TCK);
 
 $node->kill_relay;
 $node->setting('omnimsg.dispatch', 'off');
@@ -64,48 +59,27 @@ SQL
 
 	# the plans are made before
 	$_->query("SELECT count(*) FROM omnimsg_ingest('telnyx', 'warm $run')") for @session;
-	my @before = map { cpu($_) } @pid;
+	my $before = Bench::cpu(@pid);
 	my $begin = time;
 
 	$session[$_ - 1]->begin(sprintf $call =~ s/%d/\%d/r =~ s/%s/%%s/gr, $_) for 1 .. $sessions;
 	$_->result for @session;
 	my $seconds = time - $begin;
-	my $used = 0;
-	$used += cpu($pid[$_]) - $before[$_] for 0 .. $#pid;
+	my $used = Bench::cpu(@pid) - $before;
 	$_->close for @session;
 	my $good = $node->psql("SELECT count(*) FROM omnimsg.events WHERE dedupe_key LIKE 'received:$run%' AND outcome = 'applied'");
-	return ($good / $seconds, 1000 * $used / $good);
+	return { rate => $good / $seconds, cost => 1000 * $used / $good };
 }
 
-sub cpu
-{
-	my ($pid) = @_;
-
-	open my $file, '<', "/proc/$pid/stat" or die "stat: $!";
-	my @field = split / /, <$file> =~ s/.*\) //sr;
-	return ($field[11] + $field[12]) / $ticks;
-}
-
-my (%rate, %cost);
+my $turn = 0;
 run('warm', 'none');
-for my $round (1 .. $rounds)
-{
-	for my $kind (@kinds)
-	{
-		my ($rate, $cost) = run("$kind-$round-", $kind);
-
-		push @{ $rate{$kind} }, $rate;
-		push @{ $cost{$kind} }, $cost;
-	}
-}
-my $middle = sub { return (sort { $a <=> $b } @_)[$#_ / 2] };
+my $median = Bench::rounds(map { my $kind = $_; $kind => sub { return run($kind . '-' . $turn++ . '-', $kind) } } 'none', @kinds);
 for my $kind (@kinds)
 {
-	my @by_rate = map { $rate{$kind}[$_] / $rate{none}[$_] } 0 .. $rounds - 1;
-	my @by_cost = map { $cost{none}[$_] / $cost{$kind}[$_] } 0 .. $rounds - 1;
+	my $rate = Bench::ratio($median, $kind, 'none', 'rate');
 
-	note(sprintf '%-10s %6d good events a second, %.3f ms of the processor each; beside none: %.2f of the rate, %.2f by processor time',
-		$kind, $middle->(@{ $rate{$kind} }), $middle->(@{ $cost{$kind} }), $middle->(@by_rate), $middle->(@by_cost));
+	Bench::row(goal => "neighbours of poison: $kind", ours => sprintf('%d good events/s, %.3f ms CPU each', @{ $median->{$kind} }{qw(rate cost)}),
+		beside => sprintf('none: %d/s, %.3f ms', @{ $median->{none} }{qw(rate cost)}), ratio => sprintf('%.2f x', $rate),
+		wanted => 'at least 0.9 x', reached => $rate >= 0.9);
 }
-ok(1, 'measured');
-done_testing;
+Bench::note("$percent % of the events are poison, in full batches of $size from $sessions sessions, which is the limit of the server.");

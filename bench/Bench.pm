@@ -1,0 +1,133 @@
+# Bench.pm: what the benchmarks share: rounds by turns, medians, processor time, and the rows of doc/performance.md.
+#
+#   my $median = Bench::rounds(ours => sub { return { rate => 5320 } }, peer => sub { return { rate => 512 } });
+#   Bench::row(goal => 'webhook to durable 200', ours => sprintf('%d/s', $median->{ours}{rate}), beside => ...,
+#       ratio => ..., wanted => 'at least 8 x', reached => $ratio >= 8);
+#   Bench::note('Server, relay and load ran on the same two cores.');
+#
+# OMNIMSG_ROUNDS (5) makes fewer rounds; tools/bench then shows the rows and does not write them.
+
+package Bench;
+
+use strict;
+use warnings;
+
+use POSIX qw(sysconf _SC_CLK_TCK);
+
+my $rounds = $ENV{OMNIMSG_ROUNDS} // 5;
+my $ticks = sysconf(_SC_CLK_TCK);
+
+$| = 1;
+
+# median(NUMBERS): the one in the middle, the lower of two
+sub median
+{
+	my @sorted = sort { $a <=> $b } grep { defined } @_;
+
+	return $sorted[$#sorted / 2];
+}
+
+# rounds([COUNT,] NAME => sub {...}, ...): runs each variant once in a round, the order turned round every time, so that what
+# the machine does meanwhile hits them alike.  A variant returns {figure => number}.  Returns {NAME}{figure}, the
+# median over the rounds, and {NAME}{all}{figure}, what each round gave, in their order.
+sub rounds
+{
+	my $count = @_ % 2 ? shift : $rounds;
+	my @variants = @_;
+	my @names = map { $variants[2 * $_] } 0 .. $#variants / 2;
+	my %run = @variants;
+	my %all;
+
+	$count = $rounds if $rounds < $count;
+	for my $round (1 .. $count)
+	{
+		for my $name ($round % 2 ? @names : reverse @names)
+		{
+			my $figures = $run{$name}->();
+
+			push @{ $all{$name}{$_} }, $figures->{$_} for keys %$figures;
+			printf STDERR "round %d of %d, %s: %s\n", $round, $count, $name,
+				join(', ', map { sprintf '%s %.4g', $_, $figures->{$_} } sort keys %$figures);
+		}
+	}
+	return { map { my $of = $all{$_}; $_ => { all => $of, map { $_ => median(@{ $of->{$_} }) } keys %$of } } keys %all };
+}
+
+# ratio(MEDIANS, LEFT, RIGHT, FIGURE): the median of the quotients of each round, which swings less than that of the medians
+sub ratio
+{
+	my ($medians, $left, $right, $figure) = @_;
+	my ($of, $by) = map { $medians->{$_}{all}{$figure} } $left, $right;
+
+	return median(map { $of->[$_] / $by->[$_] } 0 .. $#$of);
+}
+
+# cpu(PIDS): the seconds of processor time that the processes have used, ended threads included
+sub cpu
+{
+	my $seconds = 0;
+
+	for my $pid (@_)
+	{
+		open my $file, '<', "/proc/$pid/stat" or next;
+		my @field = split / /, (<$file> // '') =~ s/.*\) //sr;
+		$seconds += ($field[11] + $field[12]) / $ticks;
+	}
+	return $seconds;
+}
+
+# resident(PID): the megabytes of memory that a process has used at most
+sub resident
+{
+	my ($pid) = @_;
+
+	open my $file, '<', "/proc/$pid/status" or return 0;
+	my ($kilobytes) = join('', <$file>) =~ /^VmHWM:\s+(\d+)/m;
+	return $kilobytes / 1024;
+}
+
+# children(PID): the processes that it started, as the backends of a postmaster
+sub children
+{
+	my ($pid) = @_;
+	my @found;
+
+	for my $task (glob "/proc/$pid/task/*/children")
+	{
+		open my $file, '<', $task or next;
+		push @found, split ' ', <$file> // '';
+	}
+	return @found;
+}
+
+sub _write
+{
+	my ($line) = @_;
+
+	print "$line\n";
+	return if !$ENV{OMNIMSG_BENCH_ROWS};
+	open my $file, '>>', $ENV{OMNIMSG_BENCH_ROWS} or die "$ENV{OMNIMSG_BENCH_ROWS}: $!";
+	print {$file} "$line\n";
+	close $file or die "$ENV{OMNIMSG_BENCH_ROWS}: $!";
+	return;
+}
+
+# row(goal, ours, beside, ratio, wanted, reached): a line of the table; reached is whether the goal is
+sub row
+{
+	my %row = @_;
+
+	_write('| ' . join(' | ', map { $_ // '' } @row{qw(goal ours beside ratio wanted)}, $row{reached} ? 'yes' : '**no**') . ' |');
+	return;
+}
+
+# note(TEXT): a sentence below the table
+sub note
+{
+	my ($text) = @_;
+
+	_write("- $text");
+	return;
+}
+
+1;
