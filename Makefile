@@ -106,6 +106,15 @@ build/score: build/program/tools/score.o $(INTENT_OBJS)
 build/bench_intent: build/program/bench/intent.o $(INTENT_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^
 
+# load for the relay, with the simulator's webhooks
+LOAD_OBJS = $(patsubst %,build/program/%.o,bench/load bench/load_webhook tools/simulator_json tools/simulator_key \
+	tools/simulator_message tools/simulator_util)
+
+build/bench_load: $(LOAD_OBJS) $(CORE_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lsodium
+
+$(LOAD_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
+
 score: build/score
 	build/score $(SCORE_FILES) -p test/data/private_chat.txt
 
@@ -343,7 +352,7 @@ BENCH =
 bench:
 	$(TOOL) tools/bench $(BENCH)
 
-bench-programs: build/bench_intent build/oracle/bench_phone
+bench-programs: build/bench_intent build/bench_load build/oracle/bench_phone
 
 distclean: remove-instance
 remove-instance:
