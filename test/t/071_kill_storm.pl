@@ -53,7 +53,7 @@ my $file = $node->dir . '/messages.jsonl';
 my $ledger = $node->dir . '/deliveries.jsonl';
 
 open my $messages, '>', $file or die "$file: $!";
-for my $n (1 .. $rate * $kills * 3)
+for my $n (1 .. $rate * $kills * 6)
 {
 	my %message = (
 		from => sprintf('+1555201%04d', rand 4000),
@@ -168,7 +168,6 @@ my $longest = longest_silence();
 cmp_ok($longest, '<', $silence, sprintf 'replies were sent all the time, with a break of at most %.1f s', $longest);
 
 $node->start;
-ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60 + $kills), 'the fate of every reply is known in the end');
 
 sub spooled
 {
@@ -176,19 +175,24 @@ sub spooled
 
 	return $page =~ /^omnimsg_relay_spool_deliveries (\d+)/m ? $1 : -1;
 }
-ok($node->wait_until(sub { spooled() == 0 }, 30), 'the spool is empty') or diag('it has ' . spooled());
+# how much it has depends on how much of the time there was a database, and on the machine
+ok($node->wait_until(sub { spooled() == 0 }, 30 + $kills), 'the spool is empty') or diag('it has ' . spooled());
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60 + $kills), 'the fate of every reply is known in the end');
 ok($node->poll('SELECT count(*) FROM omnimsg.events WHERE outcome = \'pending\' AND external_message_id IN
 	(SELECT external_message_id FROM omnimsg.messages)', 0), 'no event waits for a message that is there');
 
-is($node->psql("SELECT count(*) FROM omnimsg.outbox WHERE state = 'expired'"), 0, 'no reply came too late to be sent');
+# one whose message was in the spool for minutes is too late when it is made
+my $late = "SELECT count(*) FROM omnimsg.outbox WHERE state = 'expired' AND expires_at - created_at";
+is($node->psql("$late > interval '1 minute'"), 0, 'no reply waited in the database until it was too late to send it');
+diag('replies that were too late when their message left the spool: ' . $node->psql("$late <= interval '1 minute'"));
 
 # Whose connection was lost twice is suspected of having taken the server down and kept apart, unread.  It was us, so
 # they are run again, as an operator would.
 note('kept as "crashed": ' . $node->psql("SELECT count(*) FROM omnimsg.dead_letters WHERE reason = 'crashed'"));
 is($node->psql("SELECT count(*) FROM omnimsg.dead_letters WHERE reason <> 'crashed'"), 0, 'no other dead letter was made');
-$node->psql("SELECT * FROM omnimsg_replay_dead_letters('crashed')");
+$node->psql("SELECT count(*) FROM omnimsg_replay_dead_letters('crashed', 10000)");
 is($node->psql('SELECT count(*) FROM omnimsg.dead_letters'), 0, 'and those that took no part in a crash are applied when they are run again');
-ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60), 'their replies, too, are settled');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0, 60 + $kills), 'their replies, too, are settled');
 
 # ---- how long it took until the next answer ----
 
