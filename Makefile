@@ -115,6 +115,10 @@ build/bench_load: $(LOAD_OBJS) $(CORE_OBJS)
 
 $(LOAD_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
 
+# the floor of sending
+build/floor_post: build/program/bench/floor_post.o
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lcurl
+
 score: build/score
 	build/score $(SCORE_FILES) -p test/data/private_chat.txt
 
@@ -352,7 +356,7 @@ BENCH =
 bench:
 	$(TOOL) tools/bench $(BENCH)
 
-bench-programs: build/bench_intent build/bench_load build/oracle/bench_phone
+bench-programs: build/bench_intent build/bench_load build/floor_post build/oracle/bench_phone
 
 distclean: remove-instance
 remove-instance:

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "simulator_json.h"
@@ -62,13 +63,19 @@ om_sim_ledger_close(struct om_sim_ledger *ledger)
 FILE *
 om_sim_ledger_begin(struct om_sim_ledger *ledger, struct om_sim_line *line, const char *kind)
 {
+	struct timespec now;
+	struct tm	utc;
 	char		at[OM_SIM_TIME_SIZE];
 
 	if (ledger == NULL)
 		return NULL;
-	om_sim_format_time(om_sim_now_ms(), at);
+
+	/* microseconds, for whoever measures with it */
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &utc);
 	line->out = om_sim_memory(&line->text, &line->len);
-	fprintf(line->out, "{\"at\":\"%s\",\"kind\":\"%s\"", at, kind);
+	fprintf(line->out, "{\"at\":\"%s.%06ld+00:00\",\"kind\":\"%s\"", at, now.tv_nsec / 1000, kind);
 	return line->out;
 }
 
