@@ -92,6 +92,7 @@ static struct
 	int			idle_ping_ms;
 	int			timeout_ms;
 	bool		timeline;
+	bool		verify;
 	struct om_load_plan plan;
 }			options = {
 	.connections = 64, .seconds = 10, .idle_ping_ms = 1000, .timeout_ms = 10000,
@@ -257,20 +258,16 @@ read_answer(const struct connection *c, int *status, bool *goes_on)
 	return c->got >= length ? length : 0;
 }
 
-/* It has its answer; what next? */
+/* It has its answer. */
 static void
 go_on(struct connection *c)
 {
-	int64_t		now = now_ns();
-
 	c->state = FREE;
 	c->reused = true;
 	if (c->idler)
-	{
-		c->due = now + options.idle_ping_ms * MILLISECOND;
-		return;
-	}
-	free_list[free_count++] = c;
+		c->due = now_ns() + options.idle_ping_ms * MILLISECOND;
+	else
+		free_list[free_count++] = c;
 }
 
 static void
@@ -369,9 +366,8 @@ begin_what_is_due(void)
 static void
 wake_at(int64_t at)
 {
-	struct itimerspec when = {.it_value = {at / SECOND, at % SECOND}};
-
-	timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	timerfd_settime(timer_fd, TFD_TIMER_ABSTIME,
+					&(struct itimerspec) {.it_value = {at / SECOND, at % SECOND}}, NULL);
 }
 
 static void
@@ -612,6 +608,7 @@ print_help(void)
 		   "  --timeout MS       an answer that takes longer counts as none (10000)\n"
 		   "  --seed N           of ids and choices (by chance); the same webhooks come with the same\n"
 		   "  --timeline         also what became of those due in each second: [200, refused, no answer, longest ms]\n"
+		   "  --verify           sends nothing, but tells how long libsodium takes to verify one of them\n"
 		   "  --help, --version\n"
 		   "\n"
 		   "The line: sent, unsent (due, but no connection was free), statuses (0: no answer), seconds, rate (of 200),\n"
@@ -723,6 +720,8 @@ read_options(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--timeline") == 0)
 			options.timeline = true;
+		else if (strcmp(argv[i], "--verify") == 0)
+			options.verify = true;
 		else if (strncmp(argv[i], "--", 2) != 0 || i + 1 == argc)
 			usage("what is meant by", argv[i]);
 		else
@@ -784,6 +783,11 @@ main(int argc, char **argv)
 	options.plan.key = &key;
 	options.plan.start_ms = om_sim_now_ms() + (int64_t) options.count * SIGNING_US / 1000;
 	om_load_make(&options.plan);
+	if (options.verify)
+	{
+		printf("{\"verified\":%d,\"us\":%.2f}\n", options.count, om_load_verify_us());
+		return 0;
+	}
 	prepare();
 	if (options.idle > 0)
 		open_idlers();

@@ -14,7 +14,10 @@
  * 		TAKEN		the database thread's; the HTTP thread only waits, or spools what it reads of it
  * 		ABANDONED	the database thread's alone: the HTTP thread has gone, and the
  * 					database thread frees it
- * 		DONE		the HTTP thread's, which frees it
+ * 		DONE		the HTTP thread's, which frees it, once it has been told
+ *
+ * Who waits is told when the mutex is free again, for otherwise all of a batch would wake up only to
+ * wait for it.  What a thread waits on is its own and stays, so that a signal that comes late does no harm.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -60,6 +63,15 @@ typedef enum ItemState
 	DONE
 } ItemState;
 
+/* What an HTTP thread waits on */
+typedef struct Waiter
+{
+	pthread_mutex_t mutex;
+	pthread_cond_t told;
+	bool		is_told;
+	bool		is_ready;		/* it was set up */
+} Waiter;
+
 typedef struct Item
 {
 	OmDbDelivery delivery;
@@ -67,9 +79,11 @@ typedef struct Item
 	char	   *texts;			/* signature, signed_at and key_id, one after the other */
 	ItemState	state;
 	bool		stored;			/* valid when DONE */
-	pthread_cond_t done;
+	Waiter	   *waiter;			/* NULL: nobody waits any more, or not yet */
 	struct Item *next;
 } Item;
+
+static _Thread_local Waiter own_waiter;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_condattr_t monotonic;
@@ -95,7 +109,6 @@ static int	nthreads;
 static void
 free_item(Item *item)
 {
-	pthread_cond_destroy(&item->done);
 	free(item->texts);
 	free(item->body);
 	free(item);
@@ -139,8 +152,48 @@ make_item(const OmDelivery *delivery)
 	item->delivery.deadline = delivery->deadline;
 	item->delivery.crashes = om_store_crashes(delivery->body, delivery->body_len);
 	item->body = delivery->body;
-	pthread_cond_init(&item->done, &monotonic);
 	return item;
+}
+
+/* The one of this thread, which nobody has told anything yet */
+static Waiter *
+get_waiter(void)
+{
+	Waiter	   *waiter = &own_waiter;
+
+	if (!waiter->is_ready)
+	{
+		pthread_mutex_init(&waiter->mutex, NULL);
+		pthread_cond_init(&waiter->told, &monotonic);
+		waiter->is_ready = true;
+	}
+	waiter->is_told = false;
+	return waiter;
+}
+
+static void
+tell(Waiter *waiter)
+{
+	pthread_mutex_lock(&waiter->mutex);
+	waiter->is_told = true;
+	pthread_mutex_unlock(&waiter->mutex);
+	pthread_cond_signal(&waiter->told);
+}
+
+/* False when the moment comes first */
+static bool
+wait_told(Waiter *waiter, int64_t at)
+{
+	struct timespec until = om_clock_timespec(at);
+	int			rc = 0;
+	bool		is_told;
+
+	pthread_mutex_lock(&waiter->mutex);
+	while (!waiter->is_told && rc == 0)
+		rc = pthread_cond_timedwait(&waiter->told, &waiter->mutex, &until);
+	is_told = waiter->is_told;
+	pthread_mutex_unlock(&waiter->mutex);
+	return is_told;
 }
 
 /* The caller holds the mutex; the item is in the queue. */
@@ -178,16 +231,13 @@ enqueue(Item *item)
 }
 
 /*
- * Wait for the database to store the item, as long as there is hope.  The caller holds the mutex.
- * When it stands still those leave that are too many, so that their threads are there for
- * those who come.
+ * Put the item into the queue, if there is hope.  When the database stands still those turn away that are too many, so
+ * that their threads are there for those who come; *patience is when to ask again.  The caller holds the mutex.
  */
 static OmForwardResult
-try_database(Item *item, bool spooling)
+try_queue(Item *item, bool spooling, int64_t *patience)
 {
-	int64_t		deadline = item->delivery.deadline;
-	int64_t		patience = deadline;
-
+	*patience = item->delivery.deadline;
 	if (connections_up == 0 && (spooling || om_clock_ms() - down_since > GIVE_UP_AFTER_MS))
 		return OM_FORWARD_NO_DATABASE;
 	if (waiting == 0)
@@ -196,25 +246,20 @@ try_database(Item *item, bool spooling)
 	{
 		if (is_stalled())
 			return OM_FORWARD_BUSY;
-		patience = om_clock_ms() + STALLED_AFTER_MS;
+		*patience = om_clock_ms() + STALLED_AFTER_MS;
 	}
-
 	waiting++;
+	item->waiter = get_waiter();
 	enqueue(item);
-	while (item->state != DONE)
-	{
-		struct timespec until = om_clock_timespec(patience < deadline ? patience : deadline);
+	return OM_FORWARD_LATE;
+}
 
-		if (pthread_cond_timedwait(&item->done, &mutex, &until) == 0)
-			continue;
-		if (patience >= deadline || is_stalled())
-			break;
-		patience += STALLED_AFTER_MS;
-	}
+/* The thread goes.  The caller holds the mutex; the item is queued or taken. */
+static OmForwardResult
+turn_away(Item *item)
+{
 	waiting--;
-
-	if (item->state == DONE)
-		return item->stored ? OM_FORWARD_STORED : OM_FORWARD_FAILED;
+	item->waiter = NULL;
 	if (item->state == QUEUED)
 	{
 		unqueue(item);
@@ -223,6 +268,33 @@ try_database(Item *item, bool spooling)
 			return OM_FORWARD_NO_DATABASE;
 	}
 	return OM_FORWARD_LATE;
+}
+
+/* Wait for the database to store the item, as long as there is hope. */
+static OmForwardResult
+await_database(Item *item, int64_t patience)
+{
+	Waiter	   *waiter = &own_waiter;
+	int64_t		deadline = item->delivery.deadline;
+	OmForwardResult result;
+
+	while (!wait_told(waiter, patience < deadline ? patience : deadline))
+	{
+		pthread_mutex_lock(&mutex);
+		/* when it is done, whoever did it is about to tell */
+		if (item->state != DONE && (patience >= deadline || is_stalled()))
+		{
+			result = turn_away(item);
+			pthread_mutex_unlock(&mutex);
+			return result;
+		}
+		if (item->state == DONE)
+			deadline = patience = om_clock_ms() + STALLED_AFTER_MS;
+		else
+			patience += STALLED_AFTER_MS;
+		pthread_mutex_unlock(&mutex);
+	}
+	return item->stored ? OM_FORWARD_STORED : OM_FORWARD_FAILED;
 }
 
 /* Leave the item to the database thread that has it, if one has. */
@@ -252,6 +324,7 @@ om_forward(const OmDelivery *delivery)
 	OmForwardResult result = OM_FORWARD_FAILED;
 	Item	   *item = make_item(delivery);
 	OmDbDelivery copy;
+	int64_t		patience;
 
 	if (item == NULL)
 	{
@@ -261,15 +334,28 @@ om_forward(const OmDelivery *delivery)
 	if (spooling)
 		item->delivery.deadline -= SPOOL_TIME_MS;
 
-	pthread_mutex_lock(&mutex);
 	/* One that may take the server down waits for its turn in the spool */
 	if (!spooling || item->delivery.crashes == 0)
-		result = try_database(item, spooling);
-	copy = item->delivery;
-	pthread_mutex_unlock(&mutex);
-	if (spooling && result != OM_FORWARD_STORED &&
-		om_spool_put(&copy, om_store_crashes(copy.body, copy.body_len), delivery->deadline))
-		result = OM_FORWARD_SPOOLED;
+	{
+		pthread_mutex_lock(&mutex);
+		result = try_queue(item, spooling, &patience);
+		pthread_mutex_unlock(&mutex);
+		if (item->waiter != NULL)
+			result = await_database(item, patience);
+	}
+	if (result == OM_FORWARD_STORED)
+	{
+		free_item(item);
+		return result;
+	}
+	if (spooling)
+	{
+		pthread_mutex_lock(&mutex);
+		copy = item->delivery;
+		pthread_mutex_unlock(&mutex);
+		if (om_spool_put(&copy, om_store_crashes(copy.body, copy.body_len), delivery->deadline))
+			result = OM_FORWARD_SPOOLED;
+	}
 	return leave(item, result);
 }
 
@@ -301,32 +387,50 @@ take_batch(Item **items)
 	return n;
 }
 
-/* Give the items back to whom they belong. */
-static void
-finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered)
+/* Its thread may go on once it is told.  The caller holds the mutex; returns whom to tell, NULL for nobody. */
+static Waiter *
+finish(Item *item, bool stored)
 {
+	Waiter	   *waiter = item->waiter;
+
+	item->stored = stored;
+	item->state = DONE;
+	if (waiter != NULL)
+		waiting--;
+	return waiter;
+}
+
+/* Give the items back to whom they belong; waiters has room for them. */
+static void
+finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered, Waiter **waiters)
+{
+	int64_t		now = om_clock_ms();
 	int			i;
 
 	pthread_mutex_lock(&mutex);
 	if (answered)
-		answered_at = om_clock_ms();
+		answered_at = now;
 	for (i = 0; i < n; i++)
 	{
 		Item	   *item = items[i];
 
+		waiters[i] = NULL;
 		if (deliveries[i].stored)
-			stored_at = om_clock_ms();
+			stored_at = now;
 		if (item->state == ABANDONED)
 			free_item(item);
 		else
 		{
-			item->stored = deliveries[i].stored;
 			memcpy(item->delivery.sqlstate, deliveries[i].sqlstate, sizeof(deliveries[i].sqlstate));
-			item->state = DONE;
-			pthread_cond_signal(&item->done);
+			waiters[i] = finish(item, deliveries[i].stored);
 		}
 	}
 	pthread_mutex_unlock(&mutex);
+	for (i = 0; i < n; i++)
+	{
+		if (waiters[i] != NULL)
+			tell(waiters[i]);
+	}
 }
 
 static void
@@ -351,9 +455,7 @@ note_down(void)
 		Item	   *item = queue_head;
 
 		unqueue(item);
-		item->stored = false;
-		item->state = DONE;
-		pthread_cond_signal(&item->done);
+		tell(finish(item, false));
 	}
 	pthread_mutex_unlock(&mutex);
 }
@@ -394,7 +496,7 @@ ping(OmDb *db)
 
 /* Serve the queue with a connection until it breaks; false when stopping. */
 static bool
-serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
+serve(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
 {
 	int64_t		pinged_at = 0;
 
@@ -446,7 +548,7 @@ serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
 		for (i = 0; i < n; i++)
 			deliveries[i] = items[i]->delivery;
 		usable = om_store(db, deliveries, n);
-		finish_batch(items, deliveries, n, usable);
+		finish_batch(items, deliveries, n, usable, waiters);
 		if (!usable)
 			return true;
 		if (om_clock_ms() - pinged_at > BUSY_PING_EVERY_MS)
@@ -464,8 +566,9 @@ database_main(void *arg)
 	unsigned int seed = (unsigned int) om_clock_ms() + (unsigned int) (uintptr_t) arg * 7919u;
 	Item	  **items = calloc((size_t) batch_limit, sizeof(Item *));
 	OmDbDelivery *deliveries = calloc((size_t) batch_limit, sizeof(OmDbDelivery));
+	Waiter	  **waiters = calloc((size_t) batch_limit, sizeof(Waiter *));
 	unsigned int failures = 0;
-	bool		go_on = items != NULL && deliveries != NULL;
+	bool		go_on = items != NULL && deliveries != NULL && waiters != NULL;
 
 	while (go_on)
 	{
@@ -475,7 +578,7 @@ database_main(void *arg)
 		{
 			failures = 0;
 			note_up();
-			go_on = serve(db, items, deliveries);
+			go_on = serve(db, items, deliveries, waiters);
 			note_down();
 			om_db_close(db);
 		}
@@ -484,6 +587,7 @@ database_main(void *arg)
 	}
 	free(items);
 	free(deliveries);
+	free(waiters);
 	return NULL;
 }
 
