@@ -29,7 +29,6 @@ sub new
 	my $accounts = $ENV{OMNIMSG_ROWS} // $options{accounts};
 	my $node = Omnimsg->new;
 	my $self = bless { node => $node, accounts => $accounts }, $class;
-	# the servers' user reads the spool's directory
 	my %settings = (
 		shared_buffers => '1GB',
 		max_wal_size => '8GB',
@@ -49,6 +48,8 @@ INSERT INTO omnimsg.provider_accounts (id, provider, name, secret_name)
 INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id)
 	SELECT '+1555' || 2000100 + n, ('11111111-1111-7111-8111-' || lpad(n::text, 12, '0'))::uuid, 'telnyx',
 		'22222222-2222-7222-8222-222222222222' FROM generate_series(0, $organizations - 1) AS n;
+-- without the trigger, for the numbers are as it would write them
+SET session_replication_role = replica;
 INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone)
 	SELECT ('11111111-1111-7111-8111-' || lpad((n % $organizations)::text, 12, '0'))::uuid, 'Customer ' || n, '+1555' || 3000000 + n
 		FROM generate_series(0, $accounts - 1) AS n;

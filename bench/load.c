@@ -105,9 +105,10 @@ static int	epoll_fd;
 static int	timer_fd;
 static struct connection *connections;
 static int	total;				/* of them, idlers included */
-static struct connection **free_list;
+static struct connection **free_list;	/* open, of those that send webhooks */
 static int	free_count;
-static int	opened;				/* of those that send webhooks */
+static struct connection **closed_list; /* of those that may send webhooks */
+static int	closed_count;
 static struct outcome *outcomes;
 static int	next_webhook;
 static int	unanswered;
@@ -146,7 +147,7 @@ close_connection(struct connection *c)
 	}
 	c->state = CLOSED;
 	if (!c->idler)
-		opened--;
+		closed_list[closed_count++] = c;
 }
 
 /* Asks for a connection; what is written to it before it stands is kept by EAGAIN. */
@@ -168,8 +169,6 @@ open_connection(struct connection *c)
 	}
 	c->state = BUSY;
 	c->reused = false;
-	if (!c->idler)
-		opened++;
 	return true;
 }
 
@@ -227,6 +226,7 @@ fail_request(struct connection *c)
 		return;
 	if (again && open_connection(c))
 	{
+		closed_count--;			/* it had just been put there */
 		retries++;
 		c->written = c->got = 0;
 		write_request(c);
@@ -330,17 +330,10 @@ start_request(struct connection *c)
 static struct connection *
 find_connection(void)
 {
-	int			i;
-
 	if (free_count > 0)
 		return free_list[--free_count];
-	if (opened == options.connections)
-		return NULL;
-	for (i = 0; i < options.connections; i++)
-	{
-		if (connections[i].state == CLOSED && connections[i].webhook < 0)
-			return open_connection(&connections[i]) ? &connections[i] : NULL;
-	}
+	if (closed_count > 0 && open_connection(closed_list[closed_count - 1]))
+		return closed_list[--closed_count];
 	return NULL;
 }
 
@@ -759,12 +752,15 @@ prepare(void)
 		om_sim_die("no epoll: %s", strerror(errno));
 	connections = om_sim_alloc((size_t) total * sizeof(*connections));
 	free_list = om_sim_alloc((size_t) total * sizeof(*free_list));
+	closed_list = om_sim_alloc((size_t) total * sizeof(*closed_list));
 	outcomes = om_sim_alloc((size_t) options.count * sizeof(*outcomes));
 	timeline = om_sim_alloc(SECONDS_MAX * sizeof(*timeline));
 	for (i = 0; i < total; i++)
 	{
 		connections[i].webhook = -1;
 		connections[i].idler = i >= options.connections;
+		if (!connections[i].idler)
+			closed_list[closed_count++] = &connections[i];
 	}
 }
 

@@ -45,6 +45,13 @@
 /* Without any connection for this long, deliveries no longer wait for one.  With a spool they never do. */
 #define GIVE_UP_AFTER_MS	2000
 
+/*
+ * More comes than is stored when all threads were busy for this long, and never not for the second: others wait then
+ * where nobody sees for how long, as connections that nobody has accepted.
+ */
+#define CROWDED_FOR_MS		500
+#define CROWDED_PAUSE_MS	200
+
 /* What the spool has of a delivery's time when the database does not answer */
 #define SPOOL_TIME_MS		450
 
@@ -79,6 +86,7 @@ typedef struct Item
 	char	   *texts;			/* signature, signed_at and key_id, one after the other */
 	ItemState	state;
 	bool		stored;			/* valid when DONE */
+	bool		is_crowded;
 	Waiter	   *waiter;			/* NULL: nobody waits any more, or not yet */
 	struct Item *next;
 } Item;
@@ -96,6 +104,8 @@ static long waiting;			/* in om_forward, queued or taken */
 static long shed_limit;
 static int64_t busy_since;		/* when the first of them came */
 static int64_t stored_at;		/* when a delivery was last stored */
+static int64_t crowded_since;	/* when they all began to be busy, */
+static int64_t crowded_at;		/* and when they last were */
 static long connections_up;
 static int64_t down_since;		/* when the last connection went */
 static int64_t answered_at;		/* when any connection last answered */
@@ -152,6 +162,7 @@ make_item(const OmDelivery *delivery)
 	item->delivery.deadline = delivery->deadline;
 	item->delivery.crashes = om_store_crashes(delivery->body, delivery->body_len);
 	item->body = delivery->body;
+	item->is_crowded = delivery->is_crowded;
 	return item;
 }
 
@@ -219,6 +230,31 @@ is_stalled(void)
 	return om_clock_ms() - since >= STALLED_AFTER_MS;
 }
 
+/* See om_forward_is_overloaded.  The caller holds the mutex. */
+static bool
+is_overloaded(void)
+{
+	int64_t		now = om_clock_ms();
+
+	if (waiting < shed_limit)
+		return false;
+	if (now - crowded_at > CROWDED_PAUSE_MS)
+		crowded_since = now;
+	crowded_at = now;
+	return now - crowded_since >= CROWDED_FOR_MS;
+}
+
+bool
+om_forward_is_overloaded(void)
+{
+	bool		overloaded;
+
+	pthread_mutex_lock(&mutex);
+	overloaded = is_overloaded();
+	pthread_mutex_unlock(&mutex);
+	return overloaded;
+}
+
 /* Put the item into the queue.  The caller holds the mutex. */
 static void
 enqueue(Item *item)
@@ -244,7 +280,7 @@ try_queue(Item *item, bool spooling, int64_t *patience)
 		busy_since = om_clock_ms();
 	if (waiting >= shed_limit)
 	{
-		if (is_stalled())
+		if (is_stalled() || (item->is_crowded && is_overloaded()))
 			return OM_FORWARD_BUSY;
 		*patience = om_clock_ms() + STALLED_AFTER_MS;
 	}

@@ -29,6 +29,7 @@ typedef struct OmDelivery
 	const char *key_id;
 	const char *reason;			/* NULL, or why it is kept without effect: "stale" */
 	int64_t		deadline;		/* monotonic milliseconds */
+	bool		is_crowded;		/* it came on a connection beyond those that may keep alive */
 } OmDelivery;
 
 /*
@@ -42,6 +43,12 @@ extern bool om_forward_start(const char *conninfo, int connections, int batch, i
 
 /* End them.  Only when no delivery is under way. */
 extern void om_forward_stop(void);
+
+/*
+ * Have there been more connections than may keep alive for a while, with much of what they brought waiting for the
+ * database?  To be asked for a delivery that is_crowded; without a spool it is better refused than verified.
+ */
+extern bool om_forward_is_overloaded(void);
 
 /*
  * Store one delivery, with a spool there when the database does not take it soon enough.

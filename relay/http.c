@@ -34,6 +34,7 @@
 #include "metrics.h"
 #include "seen.h"
 #include "skew.h"
+#include "spool.h"
 #include "verify.h"
 
 /* The provider waits 2 s for an answer; these count from the end of the headers. */
@@ -400,9 +401,15 @@ accept_body(Request *request, uint8_t *body, size_t len)
 		.signature = request->framing.signature,
 		.signed_at = request->framing.timestamp,
 		.key_id = key_id,
-		.deadline = request->begun + STORE_DEADLINE_MS
+		.deadline = request->begun + STORE_DEADLINE_MS,
+		.is_crowded = atomic_load(&connections) > config->max_connections
 	};
 
+	if (delivery.is_crowded && !om_spool_enabled() && om_forward_is_overloaded())
+	{
+		free(body);
+		return &answer_unavailable;
+	}
 	result = om_verify_delivery(request->framing.timestamp, request->framing.signature, body, len, key_id);
 	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
 	{
@@ -628,7 +635,7 @@ om_http_start(const OmConfig *settings, char *error, size_t error_size)
 		"listening_ports", settings->listen,
 		"num_threads", threads,
 		"connection_queue", "256",
-		"listen_backlog", "512",
+		"listen_backlog", "4096",
 		"request_timeout_ms", HEADERS_MS,
 		"enable_keep_alive", "yes",
 		"keep_alive_timeout_ms", IDLE_MS,

@@ -12,10 +12,10 @@ my $node = Omnimsg->new(env => { OMNIMSG_RELAY_SPOOL => '' });
 my $made = $node->seed;
 my $private = $node->dir . '/private';
 
-# overload(URL): 600 clients at once, more than twice the threads; how many were answered what
+# overload(URL, REPEAT): 600 clients at once, more than twice the threads, each so often; how many were answered what
 sub overload
 {
-	my ($url) = @_;
+	my ($url, $repeat) = @_;
 	my (@pids, %answers);
 
 	for my $n (1 .. 6)
@@ -27,7 +27,7 @@ sub overload
 			open STDOUT, '>', $node->dir . "/overload.$n";
 			exec $node->simulator, 'send', '--webhook-url', "$url/webhooks/telnyx",
 				'--key-file', $node->env('OMNIMSG_SIGNING_KEY_FILE'), '--from', '+15552000101',
-				'--to', $made->{did}, '--text', 'Hello', '--repeat', 100, '--parallel', 100, '--attempts', 1;
+				'--to', $made->{did}, '--text', 'Hello', '--repeat', 100 * ($repeat // 1), '--parallel', 100, '--attempts', 1;
 			die $!;
 		}
 		push @pids, $pid;
@@ -71,5 +71,14 @@ ok($node->wait_until(sub {
 ok($node->wait_until(sub { $node->request(GET => '/metrics', url => $url)->{body} =~ /^omnimsg_relay_spool_deliveries 0$/m }),
 	'and the spool empties');
 cmp_ok($node->psql('SELECT count(*) FROM omnimsg.events') - $before, '>=', 600, 'into the database');
+
+# The database gets on, but one delivery after the other: more comes for seconds than it can take.  Those that are too many
+# must hear so, for the others wait behind them where the relay cannot see them.
+my $slow = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, MAX_CONNECTIONS => 16, DB_CONNECTIONS => 1, BATCH => 1);
+ok($node->wait_until(sub { $node->request(GET => '/readyz', url => $slow->url)->{status} == 200 }), 'a slow relay gets ready');
+$answers = overload($slow->url, 3);
+is($answers->{0} // 0, 0, 'none of many more than are stored waits in vain while the database gets on');
+cmp_ok($answers->{503}, '>', 0, 'some are told to come again');
+cmp_ok($answers->{200}, '>', 0, 'the others are stored');
 
 done_testing;
