@@ -1,0 +1,101 @@
+# bench/stop.pl
+# How soon a STOP counts at 1 000 webhooks a second, and what sealing and retention do to that.
+
+use strict;
+use warnings;
+
+use Bench;
+use Traffic;
+
+my $rate = 1000;
+my $seconds = Traffic->seconds(600);
+my $round = $seconds < 20 ? $seconds : 20;
+# The worker confirms, as always; the provider tells it at once
+my $traffic = Traffic->new(accounts => 1_000_000);
+my $node = $traffic->node;
+my $relay = $traffic->relay;
+
+# paced(SECONDS): what came of that many; every 200 was in time
+sub paced
+{
+	my $seen = $traffic->load($relay->url, '--rate', $rate, '--seconds', $_[0], '--connections', 256);
+	my $failed = $traffic->failed($seen) + $seen->{unsent};
+
+	print STDERR "$failed of $seen->{sent} were not answered 200\n" if $failed > 0;
+	return $seen;
+}
+
+# Something for retention to do: a month that is to be dropped, and rows of the journal that have expired
+sub let_it_expire
+{
+	$node->psql(<<'SQL');
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, created_at)
+	SELECT '11111111-1111-7111-8111-000000000000', omnimsg.uuid7(), 'inbound', 'sms', '+15553000000', '+15552000100',
+		'It was long ago', 'received', date_trunc('month', now()) - interval '5 months' + n * interval '1 second'
+	  FROM generate_series(1, 50000) AS n;
+INSERT INTO omnimsg.events (provider, dedupe_key, event_type, received_at, outcome)
+	SELECT 'telnyx', 'received:' || gen_random_uuid(), 'message.received', now() - interval '500 days', 'ignored'
+	  FROM generate_series(1, 200000);
+CHECKPOINT;
+SQL
+	return;
+}
+
+# beside(): the same while one process seals and another keeps retention going, again and again
+sub beside
+{
+	my @pids;
+	my $seen;
+
+	let_it_expire();
+	for my $sql ('SELECT count(*) FROM omnimsg_audit_seal()', 'SELECT count(*) FROM omnimsg_maintain()')
+	{
+		my $pid = fork // die "fork: $!";
+
+		if ($pid == 0)
+		{
+			my ($calls, $until) = (0, time + $round);
+
+			while (time < $until)
+			{
+				$node->psql($sql);
+				$calls++;
+				select undef, undef, undef, 1;
+			}
+			print STDERR "$calls x $sql\n";
+			POSIX::_exit(0);
+		}
+		push @pids, $pid;
+	}
+	$seen = paced($round);
+	waitpid $_, 0 for @pids;
+	return $seen;
+}
+
+paced(3);
+my $long = paced($seconds);
+my $behind = $node->psql('SELECT count(*) FROM omnimsg.consent_repairs');
+my $median = Bench::rounds(
+	quiet => sub { my $seen = paced($round); return { p99 => $seen->{ms}{p99}, p50 => $seen->{ms}{p50} } },
+	beside => sub { my $seen = beside(); return { p99 => $seen->{ms}{p99}, p50 => $seen->{ms}{p50} } },
+);
+my $rises = Bench::ratio($median, 'beside', 'quiet', 'p99');
+
+Bench::row(
+	goal => "STOP to consent effective, $rate webhooks/s for $seconds s: p99",
+	ours => sprintf('%.0f ms', $long->{stop_ms}{p99}),
+	beside => sprintf('p50 %.0f ms, all webhooks: p99 %.0f ms', $long->{stop_ms}{p50}, $long->{ms}{p99}),
+	wanted => 'under 250 ms',
+	reached => $long->{stop_ms}{p99} < 250 && $traffic->failed($long) + $long->{unsent} + $behind == 0,
+);
+Bench::row(
+	goal => "p99 of webhooks at $rate/s while the audit trail is sealed and retention runs",
+	ours => sprintf('%.0f ms', $median->{beside}{p99}),
+	beside => sprintf('without: %.0f ms', $median->{quiet}{p99}),
+	ratio => sprintf('%.1f x', $rises),
+	wanted => 'less than 2 x',
+	reached => $rises < 2,
+);
+Bench::note('From the moment that the STOP was due to its 200, which comes after the commit that makes the consent effective; the worker sent the confirmations meanwhile.');
+Bench::note('Sealing and retention were called every second, where they run once a minute and once an hour; retention had a month of 50 000 messages ' .
+	'to drop and 200 000 rows of the journal to delete.');
