@@ -275,10 +275,13 @@ SQL
 my ($hanging, $quick) = (number(40), number(41));
 
 $node->setting('omnimsg.request_timeout', '10s');
+$node->setting('omnimsg.lease', '5s');
 $node->setting('omnimsg.poll_interval', '60s');	# so that nothing but the request keeps the worker busy
 $node->behave("silent:ms=3000,to=$hanging,times=1");
 is(text($hanging, 'STOP'), 200, 'a request hangs');
 ok($node->poll('SELECT state, in_flight FROM omnimsg_worker_status()', 'sending|1'), 'the worker waits for its answer');
+is($node->psql("SELECT leased_until - created_at > interval '10 seconds' FROM omnimsg.outbox WHERE state = 'sending'"), 't',
+	'with a lease that lasts longer than a request may, whatever its setting says');
 is(text($quick, 'STOP'), 200, 'somebody else says STOP');
 ok($node->poll(state($quick), 'sent delivered'), 'and is answered');
 is($node->psql(state($hanging)), 'sending sending', 'while the first still hangs');
