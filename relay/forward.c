@@ -19,9 +19,13 @@
  * Who waits is told when the mutex is free again, for otherwise all of a batch would wake up only to
  * wait for it.  What a thread waits on is its own and stays, so that a signal that comes late does no harm.
  */
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "database.h"
@@ -33,6 +37,12 @@
 
 /* The bodies of one batch together; a single larger one goes alone. */
 #define BATCH_BYTES			(1024 * 1024)
+
+/*
+ * A call costs about as much as ten deliveries, however many it brings.  So while one is under way the next begins when
+ * half of what fits into it has gathered, or when the first has waited for this long.
+ */
+#define GATHER_MS			30
 
 /* An idle connection is asked this often whether it still answers, */
 #define PING_EVERY_MS		1000
@@ -70,13 +80,10 @@ typedef enum ItemState
 	DONE
 } ItemState;
 
-/* What an HTTP thread waits on */
+/* What an HTTP thread waits on: a futex, for a condition variable costs a second system call for each of a batch */
 typedef struct Waiter
 {
-	pthread_mutex_t mutex;
-	pthread_cond_t told;
-	bool		is_told;
-	bool		is_ready;		/* it was set up */
+	atomic_uint told;			/* 0 or 1 */
 } Waiter;
 
 typedef struct Item
@@ -87,6 +94,7 @@ typedef struct Item
 	ItemState	state;
 	bool		stored;			/* valid when DONE */
 	bool		is_crowded;
+	int64_t		queued_at;
 	Waiter	   *waiter;			/* NULL: nobody waits any more, or not yet */
 	struct Item *next;
 } Item;
@@ -100,6 +108,7 @@ static pthread_cond_t stop_asked;	/* stopping, for those without a connection */
 static Item *queue_head;
 static Item **queue_tail = &queue_head;
 static long queue_depth;
+static int	calls;				/* under way in the database */
 static long waiting;			/* in om_forward, queued or taken */
 static long shed_limit;
 static int64_t busy_since;		/* when the first of them came */
@@ -113,6 +122,7 @@ static bool stopping;
 
 static const char *database;
 static int	batch_limit;
+static int	gather;				/* see GATHER_MS */
 static pthread_t *threads;
 static int	nthreads;
 
@@ -166,45 +176,26 @@ make_item(const OmDelivery *delivery)
 	return item;
 }
 
-/* The one of this thread, which nobody has told anything yet */
-static Waiter *
-get_waiter(void)
-{
-	Waiter	   *waiter = &own_waiter;
-
-	if (!waiter->is_ready)
-	{
-		pthread_mutex_init(&waiter->mutex, NULL);
-		pthread_cond_init(&waiter->told, &monotonic);
-		waiter->is_ready = true;
-	}
-	waiter->is_told = false;
-	return waiter;
-}
-
 static void
 tell(Waiter *waiter)
 {
-	pthread_mutex_lock(&waiter->mutex);
-	waiter->is_told = true;
-	pthread_mutex_unlock(&waiter->mutex);
-	pthread_cond_signal(&waiter->told);
+	atomic_store(&waiter->told, 1);
+	syscall(SYS_futex, &waiter->told, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 /* False when the moment comes first */
 static bool
 wait_told(Waiter *waiter, int64_t at)
 {
-	struct timespec until = om_clock_timespec(at);
-	int			rc = 0;
-	bool		is_told;
+	int64_t		left;
 
-	pthread_mutex_lock(&waiter->mutex);
-	while (!waiter->is_told && rc == 0)
-		rc = pthread_cond_timedwait(&waiter->told, &waiter->mutex, &until);
-	is_told = waiter->is_told;
-	pthread_mutex_unlock(&waiter->mutex);
-	return is_told;
+	while (atomic_load(&waiter->told) == 0 && (left = at - om_clock_ms()) > 0)
+	{
+		struct timespec time = {left / 1000, left % 1000 * 1000000};
+
+		syscall(SYS_futex, &waiter->told, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0);
+	}
+	return atomic_load(&waiter->told) != 0;
 }
 
 /* The caller holds the mutex; the item is in the queue. */
@@ -260,10 +251,13 @@ static void
 enqueue(Item *item)
 {
 	item->state = QUEUED;
+	item->queued_at = om_clock_ms();
 	*queue_tail = item;
 	queue_tail = &item->next;
 	queue_depth++;
-	pthread_cond_signal(&work);
+	/* at the first somebody has to look at the clock */
+	if (queue_depth == 1 || queue_depth % gather == 0)
+		pthread_cond_signal(&work);
 }
 
 /*
@@ -285,7 +279,8 @@ try_queue(Item *item, bool spooling, int64_t *patience)
 		*patience = om_clock_ms() + STALLED_AFTER_MS;
 	}
 	waiting++;
-	item->waiter = get_waiter();
+	item->waiter = &own_waiter;
+	atomic_store(&own_waiter.told, 0);
 	enqueue(item);
 	return OM_FORWARD_LATE;
 }
@@ -423,6 +418,16 @@ take_batch(Item **items)
 	return n;
 }
 
+/* The caller holds the mutex. */
+static void
+end_call(void)
+{
+	calls--;
+	/* Who makes the next one has to look anew, if it is not this thread. */
+	if (queue_head != NULL)
+		pthread_cond_signal(&work);
+}
+
 /* Its thread may go on once it is told.  The caller holds the mutex; returns whom to tell, NULL for nobody. */
 static Waiter *
 finish(Item *item, bool stored)
@@ -444,6 +449,7 @@ finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered,
 	int			i;
 
 	pthread_mutex_lock(&mutex);
+	end_call();
 	if (answered)
 		answered_at = now;
 	for (i = 0; i < n; i++)
@@ -530,6 +536,73 @@ ping(OmDb *db)
 	return true;
 }
 
+/* Is it time for a call?  The caller holds the mutex. */
+static bool
+is_due(void)
+{
+	return queue_head != NULL && (calls == 0 || queue_depth >= gather || stopping ||
+								  om_clock_ms() >= queue_head->queued_at + GATHER_MS);
+}
+
+/* Wait for a batch to be taken, which counts as a call from then on; false when it is time for a ping, or to stop. */
+static bool
+begin_call(int64_t ping_at)
+{
+	bool		due;
+
+	pthread_mutex_lock(&mutex);
+	while (!(due = is_due()) && !stopping && (queue_head != NULL || om_clock_ms() < ping_at))
+	{
+		struct timespec until = om_clock_timespec(queue_head != NULL ? queue_head->queued_at + GATHER_MS : ping_at);
+
+		pthread_cond_timedwait(&work, &mutex, &until);
+	}
+	if (due)
+		calls++;
+	pthread_mutex_unlock(&mutex);
+	return due;
+}
+
+/* Make the call, with what waits by now; false when the connection is of no use any more. */
+static bool
+call(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
+{
+	bool		usable;
+	int			n = 0;
+	int			i;
+
+	/*
+	 * A server that was stopped while nothing happened has closed its end.  Seen
+	 * before a batch is taken, this costs no delivery.
+	 */
+	usable = om_db_is_open(db);
+	pthread_mutex_lock(&mutex);
+	if (usable)
+		n = take_batch(items);
+	if (n == 0)
+		end_call();				/* another thread was faster */
+	pthread_mutex_unlock(&mutex);
+	if (n == 0)
+		return usable;
+
+	for (i = 0; i < n; i++)
+		deliveries[i] = items[i]->delivery;
+	usable = om_store(db, deliveries, n);
+	finish_batch(items, deliveries, n, usable, waiters);
+	return usable;
+}
+
+static bool
+is_stopping(void)
+{
+	bool		is;
+
+	pthread_mutex_lock(&mutex);
+	is = stopping && queue_head == NULL;
+	pthread_mutex_unlock(&mutex);
+	return is;
+}
+
 /* Serve the queue with a connection until it breaks; false when stopping. */
 static bool
 serve(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
@@ -538,56 +611,13 @@ serve(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
 
 	for (;;)
 	{
-		struct timespec until = om_clock_timespec(om_clock_ms() + PING_EVERY_MS);
-		bool		usable;
-		int			rc = 0;
-		int			n;
-		int			i;
+		bool		called = begin_call(om_clock_ms() + PING_EVERY_MS);
 
-		pthread_mutex_lock(&mutex);
-		while (!stopping && queue_head == NULL && rc == 0)
-			rc = pthread_cond_timedwait(&work, &mutex, &until);
-		if (stopping && queue_head == NULL)
-		{
-			pthread_mutex_unlock(&mutex);
+		if (called && !call(db, items, deliveries, waiters))
+			return true;
+		if (is_stopping())
 			return false;
-		}
-		pthread_mutex_unlock(&mutex);
-
-		/*
-		 * A server that was stopped while nothing happened has closed its end.  Seen
-		 * before a batch is taken, this costs no delivery.
-		 */
-		if (!om_db_is_open(db))
-		{
-			pthread_mutex_lock(&mutex);
-			if (queue_head != NULL)
-				pthread_cond_signal(&work);
-			pthread_mutex_unlock(&mutex);
-			return true;
-		}
-
-		pthread_mutex_lock(&mutex);
-		n = take_batch(items);
-		pthread_mutex_unlock(&mutex);
-
-		if (n == 0)
-		{
-			if (rc == 0)
-				continue;		/* another thread was faster */
-			if (!ping(db))
-				return true;
-			pinged_at = om_clock_ms();
-			continue;
-		}
-
-		for (i = 0; i < n; i++)
-			deliveries[i] = items[i]->delivery;
-		usable = om_store(db, deliveries, n);
-		finish_batch(items, deliveries, n, usable, waiters);
-		if (!usable)
-			return true;
-		if (om_clock_ms() - pinged_at > BUSY_PING_EVERY_MS)
+		if (!called || om_clock_ms() - pinged_at > BUSY_PING_EVERY_MS)
 		{
 			if (!ping(db))
 				return true;
@@ -632,6 +662,7 @@ om_forward_start(const char *conninfo, int connections, int batch, int shed)
 {
 	database = conninfo;
 	batch_limit = batch;
+	gather = (batch + 1) / 2;
 	shed_limit = shed;
 	down_since = om_clock_ms();
 	pthread_condattr_init(&monotonic);
