@@ -72,34 +72,7 @@ SELECT u.relation::regclass, u.condition
   FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS u (relation, condition)
  WHERE x.extname = 'omnimsg' AND u.condition <> '';
 
--- Keys and references that do not hold the tenant, which would be in the way of distributing
--- tables by tenant.  Deliberate: the organizations themselves, the accounts at providers, which
--- serve several of them, the journal and its counts, which are claimed before the tenant is known,
--- tokens and roles, which say which tenant it is, the keys that seals are signed with, and what arms the
--- database, which is one row.
-SELECT c.conrelid::regclass AS relation, c.conname, pg_get_constraintdef(c.oid) AS definition
-  FROM pg_constraint c
-  JOIN pg_class r ON r.oid = c.conrelid AND r.relnamespace = 'omnimsg'::regnamespace
- WHERE c.contype IN ('p', 'u', 'f')
-   AND NOT EXISTS (SELECT 1 FROM pg_attribute a
-					WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) AND a.attname = 'organization_id')
- ORDER BY 1, 2;
--- unique indexes without a constraint: expect no rows
-SELECT i.indexrelid::regclass AS unique_without_tenant
-  FROM pg_index i
-  JOIN pg_class r ON r.oid = i.indrelid AND r.relnamespace = 'omnimsg'::regnamespace
- WHERE i.indisunique
-   AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
-   AND NOT EXISTS (SELECT 1 FROM pg_attribute a
-					WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) AND a.attname = 'organization_id');
--- every table of a tenant has one
-SELECT c.relname AS table_without_tenant
-  FROM pg_class c
- WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
-   AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id')
- ORDER BY 1;
-
--- and is closed to other tenants, each month as well: expect no rows
+-- What has a tenant is closed to other tenants, each month as well: expect no rows
 SELECT c.relname AS open_to_other_tenants, c.relrowsecurity, c.relforcerowsecurity, p.polroles, pg_get_expr(p.polqual, c.oid) AS policy
   FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid
  WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
