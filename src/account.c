@@ -8,10 +8,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -27,6 +29,9 @@
 #include "ingest.h"
 
 OM_SQL_FUNCTION(omnimsg_account_trigger);
+
+/* A region of ISO 3166, with the terminator */
+#define REGION_SIZE	3
 
 /* True while this backend itself writes the copies, which nobody else may */
 static bool copying_consent = false;
@@ -57,24 +62,26 @@ static bool copying_consent = false;
 	"   AND (b.primary_phone = " row ".address OR b.secondary_phone = " row ".address\n" \
 	"        OR b.email = " row ".address) OFFSET 0"
 
+/* Returns which of them were free */
 static OmStatement move_contact = {
-	"WITH w AS (\n"
-	"  SELECT organization_id, id, max(contact_at) AS contact_at\n"
-	"    FROM unnest($1, $2, $3) AS u(organization_id, id, contact_at)\n"
-	"   GROUP BY organization_id, id),\n"
-	"free AS (\n"
-	"  SELECT a.organization_id, a.id FROM omnimsg.collection_accounts a\n"
-	"   WHERE (a.organization_id, a.id) IN (SELECT w.organization_id, w.id FROM w)\n"
+	"WITH free AS (\n"
+	"  SELECT w.n, a.organization_id, a.id, w.contact_at\n"
+	"    FROM unnest($1, $2, $3) WITH ORDINALITY AS w(organization_id, id, contact_at, n)\n"
+	"    JOIN omnimsg.collection_accounts a ON a.organization_id = w.organization_id AND a.id = w.id\n"
 	"   ORDER BY a.organization_id, a.id FOR NO KEY UPDATE OF a SKIP LOCKED),\n"
 	"moved AS (\n"
 	"  UPDATE omnimsg.collection_accounts a\n"
-	"     SET last_contact_at = greatest(a.last_contact_at, w.contact_at), updated_at = $4\n"
-	"    FROM w JOIN free f ON f.organization_id = w.organization_id AND f.id = w.id\n"
-	"   WHERE a.organization_id = w.organization_id AND a.id = w.id)\n"
-	"INSERT INTO omnimsg.account_repairs (organization_id, account_id, contact_at)\n"
-	"SELECT w.organization_id, w.id, w.contact_at FROM w\n"
-	" WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.organization_id = w.organization_id AND f.id = w.id)",
+	"     SET last_contact_at = greatest(a.last_contact_at, f.contact_at), updated_at = $4\n"
+	"    FROM free f\n"
+	"   WHERE a.organization_id = f.organization_id AND a.id = f.id)\n"
+	"SELECT f.n FROM free f",
 	4, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID}, NULL
+};
+
+static OmStatement note_contact = {
+	"INSERT INTO omnimsg.account_repairs (organization_id, account_id, contact_at)\n"
+	"SELECT w.* FROM unnest($1, $2, $3) AS w",
+	3, {UUIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID}, NULL
 };
 
 static OmStatement copy_consent = {
@@ -173,12 +180,14 @@ static OmStatement last_import = {
 	3, {UUIDOID, TEXTOID, TEXTOID}, NULL
 };
 
-static OmStatement consent_of_addresses = {
-	"SELECT CASE WHEN bool_or(c.state = 'opted_out') THEN false\n"
-	"            WHEN bool_or(c.state = 'opted_in') THEN true END\n"
-	"  FROM omnimsg.consents c\n"
-	" WHERE c.organization_id = $1 AND c.channel = $2 AND c.scope = 'all' AND c.address = ANY ($3)",
-	3, {UUIDOID, TEXTOID, TEXTARRAYOID}, NULL
+/* What is recorded of the addresses of an account, as a row for each that something is recorded of */
+static OmStatement consents_of = {
+	"SELECT p.channel, c.state\n"
+	"  FROM unnest($2, $3) AS p(channel, address)\n"
+	" CROSS JOIN LATERAL (SELECT s.state FROM omnimsg.consents s\n"
+	"    WHERE s.organization_id = $1 AND s.channel = p.channel AND s.address = p.address\n"
+	"      AND s.scope = 'all' OFFSET 0) AS c",
+	3, {UUIDOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
 static OmStatement find_region = {
@@ -187,40 +196,98 @@ static OmStatement find_region = {
 	1, {UUIDOID}, NULL
 };
 
+/* An account that wrote, and when */
+typedef struct Contact
+{
+	const pg_uuid_t *organization_id;
+	const pg_uuid_t *account_id;
+	TimestampTz at;
+} Contact;
+
+/* The newest contact of an account comes first */
+static int
+compare_contacts(const void *a, const void *b)
+{
+	const Contact *left = a;
+	const Contact *right = b;
+	int			result = memcmp(left->organization_id, right->organization_id, sizeof(pg_uuid_t));
+
+	if (result == 0)
+		result = memcmp(left->account_id, right->account_id, sizeof(pg_uuid_t));
+	return result != 0 ? result : (left->at < right->at) - (left->at > right->at);
+}
+
+/* The linked accounts of a batch, each once */
+static int
+find_contacts(const OmBatch *batch, Contact *contacts)
+{
+	int			count = 0;
+	int			distinct = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const OmEvent *event = batch->events[i];
+
+		if (event->account_id != NULL && event->outcome == OM_APPLIED)
+			contacts[count++] = (Contact) {&event->organization_id, event->account_id, event->occurred_at};
+	}
+	qsort(contacts, count, sizeof(Contact), compare_contacts);
+	for (int i = 0; i < count; i++)
+		if (i == 0 || memcmp(contacts[i].account_id, contacts[distinct - 1].account_id, sizeof(pg_uuid_t)) != 0 ||
+			memcmp(contacts[i].organization_id, contacts[distinct - 1].organization_id, sizeof(pg_uuid_t)) != 0)
+			contacts[distinct++] = contacts[i];
+	return distinct;
+}
+
+static void
+add_contact(OmColumn **columns, const Contact *contact)
+{
+	om_column_add_uuid(columns[0], contact->organization_id);
+	om_column_add_uuid(columns[1], contact->account_id);
+	om_column_add_time(columns[2], contact->at);
+}
+
 /* Step of ingest: move last_contact_at of the linked accounts forward */
 void
 om_account_contacted(OmBatch *batch)
 {
-	OmColumn   *organization_ids = om_column(UUIDOID, batch->nevents);
-	OmColumn   *account_ids = om_column(UUIDOID, batch->nevents);
-	OmColumn   *contact_at = om_column(TIMESTAMPTZOID, batch->nevents);
+	Contact    *contacts = palloc(sizeof(Contact) * Max(batch->nevents, 1));
+	bool	   *moved = palloc0(sizeof(bool) * Max(batch->nevents, 1));
+	int			count = find_contacts(batch, contacts);
+	OmColumn   *columns[3] = {om_column(UUIDOID, count), om_column(UUIDOID, count), om_column(TIMESTAMPTZOID, count)};
+	uint64		rows;
 
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		OmEvent    *event = batch->events[i];
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+		add_contact(columns, &contacts[i]);
+	rows = om_db_run_generic(&move_contact, (Datum[]) {om_column_array(columns[0]), om_column_array(columns[1]),
+							 om_column_array(columns[2]), TimestampTzGetDatum(batch->now)});
+	if (rows == (uint64) count)
+		return;
 
-		if (event->account_id == NULL || event->outcome != OM_APPLIED)
-			continue;
-		om_column_add_uuid(organization_ids, &event->organization_id);
-		om_column_add_uuid(account_ids, event->account_id);
-		om_column_add_time(contact_at, event->occurred_at);
-	}
-	if (account_ids->count > 0)
-		om_db_run(&move_contact, (Datum[]) {om_column_array(organization_ids),
-				  om_column_array(account_ids), om_column_array(contact_at),
-				  TimestampTzGetDatum(batch->now)});
+	/* Somebody else has them */
+	for (uint64 row = 0; row < rows; row++)
+		moved[om_field_int(row, 1) - 1] = true;
+	for (int c = 0; c < 3; c++)
+		columns[c]->count = 0;
+	for (int i = 0; i < count; i++)
+		if (!moved[i])
+			add_contact(columns, &contacts[i]);
+	om_db_run(&note_contact, (Datum[]) {om_column_array(columns[0]), om_column_array(columns[1]),
+			  om_column_array(columns[2])});
 }
 
 /* Run a statement that writes the copies, past the trigger that keeps others from it */
 static uint64
-run_copying(OmStatement *statement, Datum *values)
+run_copying(uint64 (*run) (OmStatement *statement, Datum *values), OmStatement *statement, Datum *values)
 {
 	uint64		rows;
 
 	copying_consent = true;
 	PG_TRY();
 	{
-		rows = om_db_run(statement, values);
+		rows = run(statement, values);
 	}
 	PG_FINALLY();
 	{
@@ -234,7 +301,7 @@ void
 om_account_copy_consent(OmColumn *organization_ids, OmColumn *addresses, TimestampTz now)
 {
 	if (addresses->count > 0)
-		run_copying(&copy_consent, (Datum[]) {om_column_array(organization_ids),
+		run_copying(om_db_run_generic, &copy_consent, (Datum[]) {om_column_array(organization_ids),
 					om_column_array(addresses), TimestampTzGetDatum(now)});
 }
 
@@ -248,7 +315,7 @@ repair_stretch(TimestampTz *upto, TimestampTz until, TimestampTz now)
 	TimestampTz reached;
 	bool		isnull;
 
-	run_copying(&repair_changed, (Datum[]) {TimestampTzGetDatum(now), TimestampTzGetDatum(*upto),
+	run_copying(om_db_run, &repair_changed, (Datum[]) {TimestampTzGetDatum(now), TimestampTzGetDatum(*upto),
 				TimestampTzGetDatum(until)});
 	reached = om_field_time(0, 1, &isnull);
 	*upto = isnull ? Max(*upto, until) : reached;
@@ -265,7 +332,7 @@ om_account_repair(TimestampTz now)
 
 	if (first_look == 0)
 		first_look = second_look = now - USECS_PER_HOUR;
-	run_copying(&repair_noted, (Datum[]) {TimestampTzGetDatum(now)});
+	run_copying(om_db_run, &repair_noted, (Datum[]) {TimestampTzGetDatum(now)});
 
 	/* Those that are still locked are not worth coming back for at once */
 	more = om_field_int(0, 1) > 0 && om_field_int(0, 2) >= atoi(NOTED_LIMIT);
@@ -413,25 +480,53 @@ bring_back(Datum organization_id, const char *channel, OmColumn *addresses)
 	om_erased_recall(organization_ids, addresses, now);
 }
 
-/* Set the copy to what omnimsg.consents says of the addresses, after what an INSERT brought */
+/* Record a value that an INSERT brought */
 static void
-take_over(Row *row, const char *name, const char *channel, OmColumn *addresses, bool inserted)
+take_import(Row *row, const char *name, const char *channel, OmColumn *addresses)
 {
 	int			column = column_of(row->desc, name);
-	Datum		organization_id = row->values[column_of(row->desc, "organization_id")];
-	bool		isnull = true;
 
-	bring_back(organization_id, channel, addresses);
-	if (inserted && !row->nulls[column])
-		record_import(organization_id, row->values[column_of(row->desc, "id")], channel, addresses,
-					  DatumGetBool(row->values[column]));
-	if (addresses->count > 0)
+	if (!row->nulls[column])
+		record_import(row->values[column_of(row->desc, "organization_id")], row->values[column_of(row->desc, "id")], channel,
+					  addresses, DatumGetBool(row->values[column]));
+}
+
+/* A state of one of the addresses: an opt-out stands whatever the others say */
+static void
+add_state(Row *row, const char *name, const char *state)
+{
+	int			column = column_of(row->desc, name);
+	bool		out = strcmp(state, "opted_out") == 0;
+
+	if (out || row->nulls[column])
+		row->values[column] = BoolGetDatum(!out);
+	row->nulls[column] = false;
+}
+
+/* Set the copies to what omnimsg.consents says of the addresses */
+static void
+copy_states(Row *row, OmColumn *phones, OmColumn *emails)
+{
+	OmColumn   *channels = om_column(TEXTOID, 3);
+	OmColumn   *addresses = om_column(TEXTOID, 3);
+	uint64		rows = 0;
+
+	for (int i = 0; i < phones->count + emails->count; i++)
 	{
-		om_db_run(&consent_of_addresses, (Datum[]) {organization_id,
-				  CStringGetTextDatum(channel), om_column_array(addresses)});
-		row->values[column] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		om_column_add_text(channels, i < phones->count ? "sms" : "email");
+		om_column_add(addresses, i < phones->count ? phones->values[i] : emails->values[i - phones->count], false);
 	}
-	row->nulls[column] = isnull;
+	row->nulls[column_of(row->desc, "sms_consent")] = row->nulls[column_of(row->desc, "email_consent")] = true;
+	if (addresses->count > 0)
+		rows = om_db_run_generic(&consents_of, (Datum[]) {row->values[column_of(row->desc, "organization_id")],
+								 om_column_array(channels), om_column_array(addresses)});
+	for (uint64 i = 0; i < rows; i++)
+	{
+		char	   *state = om_field_text(i, 2);
+
+		if (state != NULL)
+			add_state(row, strcmp(om_field_text(i, 1), "sms") == 0 ? "sms_consent" : "email_consent", state);
+	}
 }
 
 static bool
@@ -467,13 +562,34 @@ may_restore(Relation relation)
 	return superuser_arg(user) || has_privs_of_role(user, relation->rd_rel->relowner);
 }
 
-/* The region that the organization's national numbers are read in */
+/*
+ * The region that the organization's national numbers are read in.  It is asked for once in a statement, which may load
+ * a million rows: the number of the command changes with whatever this transaction writes.
+ */
 static const char *
-region_of(Datum organization_id)
+region_of(const pg_uuid_t *organization_id)
 {
-	if (om_db_run(&find_region, &organization_id) == 0)
-		return NULL;			/* the foreign key will say so */
-	return om_field_text(0, 1);
+	static struct
+	{
+		LocalTransactionId transaction;
+		CommandId	command;
+		pg_uuid_t	organization_id;
+		char		region[REGION_SIZE];
+	}			known[256];
+	int			slot = organization_id->data[UUID_LEN - 1];
+	CommandId	command = GetCurrentCommandId(false);
+
+	if (known[slot].transaction != MyProc->lxid || known[slot].command != command ||
+		memcmp(&known[slot].organization_id, organization_id, sizeof(pg_uuid_t)) != 0)
+	{
+		if (om_db_run_generic(&find_region, (Datum[]) {UUIDPGetDatum(organization_id)}) == 0)
+			return NULL;		/* the foreign key will say so */
+		strlcpy(known[slot].region, om_field_text(0, 1), REGION_SIZE);
+		known[slot].organization_id = *organization_id;
+		known[slot].command = command;
+		known[slot].transaction = MyProc->lxid;
+	}
+	return known[slot].region;
 }
 
 /*
@@ -490,6 +606,9 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 	HeapTuple	result;
 	Row			row;
 	const char *region;
+	Datum		organization_id;
+	OmColumn   *phones;
+	OmColumn   *emails;
 	MemoryContext context = CurrentMemoryContext;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
@@ -530,13 +649,21 @@ omnimsg_account_trigger(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	region = region_of(row.values[column_of(row.desc, "organization_id")]);
+	organization_id = row.values[column_of(row.desc, "organization_id")];
+	region = region_of(DatumGetUUIDP(organization_id));
 	normalize_phone_column(&row, "primary_phone", region);
 	normalize_phone_column(&row, "secondary_phone", region);
 	lower_email_column(&row);
-	take_over(&row, "sms_consent", "sms",
-			  addresses_of(&row, "primary_phone", "secondary_phone"), inserted);
-	take_over(&row, "email_consent", "email", addresses_of(&row, "email", NULL), inserted);
+	phones = addresses_of(&row, "primary_phone", "secondary_phone");
+	emails = addresses_of(&row, "email", NULL);
+	bring_back(organization_id, "sms", phones);
+	bring_back(organization_id, "email", emails);
+	if (inserted)
+	{
+		take_import(&row, "sms_consent", "sms", phones);
+		take_import(&row, "email_consent", "email", emails);
+	}
+	copy_states(&row, phones, emails);
 
 	/* The new row outlives SPI */
 	MemoryContextSwitchTo(context);

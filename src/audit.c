@@ -19,7 +19,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
@@ -100,15 +99,15 @@ copy_uuid(const pg_uuid_t *uuid)
 }
 
 static void
-add_json(OmColumn *column, const char *json)
+add_json(OmColumn *column, const Jsonb *json)
 {
-	om_column_add(column, json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0, json == NULL);
+	om_column_add(column, JsonbPGetDatum(json), json == NULL);
 }
 
 void
 om_audit_add(OmAudit *audit, const pg_uuid_t *organization_id, const char *action,
 			 const char *resource_type, const pg_uuid_t *resource_id,
-			 const char *old_value, const char *new_value)
+			 const Jsonb *old_value, const Jsonb *new_value)
 {
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
@@ -122,30 +121,38 @@ om_audit_add(OmAudit *audit, const pg_uuid_t *organization_id, const char *actio
 	add_json(audit->new_values, new_value);
 }
 
-char *
+static JsonbValue
+json_string(const char *text)
+{
+	JsonbValue	value = {.type = jbvString};
+
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	return value;
+}
+
+Jsonb *
 om_audit_json(const char *key,...)
 {
-	StringInfoData json;
+	JsonbParseState *state = NULL;
 	va_list		args;
 
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	va_start(args, key);
 	for (; key != NULL; key = va_arg(args, const char *))
 	{
 		const char *value = va_arg(args, const char *);
+		JsonbValue	name = json_string(key);
+		JsonbValue	content;
 
 		if (value == NULL)
 			continue;
-		if (json.len > 1)
-			appendStringInfoChar(&json, ',');
-		escape_json(&json, key);
-		appendStringInfoChar(&json, ':');
-		escape_json(&json, value);
+		content = json_string(value);
+		pushJsonbValue(&state, WJB_KEY, &name);
+		pushJsonbValue(&state, WJB_VALUE, &content);
 	}
 	va_end(args);
-	appendStringInfoChar(&json, '}');
-	return json.data;
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 /* Only of a cluster that stays what it is while the server runs, and of the database of this session */
@@ -328,21 +335,13 @@ Datum
 omnimsg_write_audit(PG_FUNCTION_ARGS)
 {
 	OmAudit    *audit;
-	char	   *values[2] = {NULL};
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	for (int i = 0; i < 2; i++)
-		if (!PG_ARGISNULL(4 + i))
-		{
-			Jsonb	   *json = PG_GETARG_JSONB_P(4 + i);
-
-			values[i] = JsonbToCString(NULL, &json->root, VARSIZE(json));
-		}
 	audit = om_audit_begin(GetCurrentTimestamp(), om_audit_role());
 	om_audit_add(audit, om_arg_uuid(fcinfo, 0, "organization_id"), om_arg_text(fcinfo, 1, "action"),
 				 om_arg_text(fcinfo, 2, "resource_type"), PG_ARGISNULL(3) ? NULL : PG_GETARG_UUID_P(3),
-				 values[0], values[1]);
+				 PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4), PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5));
 	om_audit_write(audit);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "utils/jsonb.h"
+
 #include "db.h"
 
 typedef struct OmAudit OmAudit;
@@ -43,17 +45,14 @@ extern OmAudit *om_audit_begin(TimestampTz now, const char *actor);
 /* The actor for what somebody does by calling a function: "token:" and the name of the token it logged in with, else "role:" and the role of the session */
 extern char *om_audit_role(void);
 
-/*
- * Add a row.  old_value and new_value are JSON texts or NULL; om_audit_json builds
- * them.  resource_id may be NULL.
- */
+/* Add a row.  old_value, new_value and resource_id may be NULL; om_audit_json builds the values, which are kept by reference. */
 extern void om_audit_add(OmAudit *audit, const pg_uuid_t *organization_id,
 						 const char *action, const char *resource_type,
 						 const pg_uuid_t *resource_id,
-						 const char *old_value, const char *new_value);
+						 const Jsonb *old_value, const Jsonb *new_value);
 
 /* {"key": "value", ...} of pairs of C strings, ended by a NULL key; NULL values are left out */
-extern char *om_audit_json(const char *key, ...);
+extern Jsonb *om_audit_json(const char *key, ...);
 
 /* Where rows are written at present: a number of this cluster and this database.  Another one counts its transactions anew. */
 extern int64 om_audit_origin(void);

@@ -11,9 +11,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/resowner.h"
 
 #include "version.h"
+
+/* After so many calls the plans of a session are made anew, then after twice as many, and at last after each thousand */
+#define FIRST_AGE	8
+#define LAST_AGE	1024
 
 static void
 prepare(OmStatement *statement, int options)
@@ -53,6 +58,18 @@ uint64
 om_db_run_generic(OmStatement *statement, Datum *values)
 {
 	return run(statement, values, CURSOR_OPT_GENERIC_PLAN);
+}
+
+void
+om_db_age_plans(void)
+{
+	static uint64 calls = 0;
+	static uint64 next = FIRST_AGE;
+
+	if (++calls < next)
+		return;
+	next = calls + Min(calls, LAST_AGE);
+	ResetPlanCache();
 }
 
 /* What takes the rows, and counts them */

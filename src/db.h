@@ -42,11 +42,17 @@ typedef struct OmColumn
 extern uint64 om_db_run(OmStatement *statement, Datum *values);
 
 /*
- * The same for a statement of so many joins that planning it takes many times what running it does: it
- * is planned once, not for the values, and again when statistics change.  Others must not: a plan that was
- * made while the tables were empty reads all of them when they no longer are.
+ * The same for a statement that takes much longer to plan than to run: it is planned once, not for the values, and again when
+ * statistics change.  Others must not: a plan that was made while the tables were empty reads all of them when they
+ * no longer are.  Whoever runs such a statement often calls om_db_age_plans.
  */
 extern uint64 om_db_run_generic(OmStatement *statement, Datum *values);
+
+/*
+ * Called before each piece of work: now and then lets all plans of the session be made anew, so that none outlives for long
+ * the time when its tables were small.
+ */
+extern void om_db_age_plans(void);
 
 /*
  * The same for a statement with RETURNING, whose rows nobody wants: *reached is how many there were, also when it

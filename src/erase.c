@@ -332,7 +332,8 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 			  CStringGetTextDatum(name), CStringGetTextDatum(key_id), CStringGetTextDatum(om_audit_role()),
 			  TimestampTzGetDatum(now), CStringGetTextDatum(counts)});
 	audit = om_audit_begin(now, om_audit_role());
-	om_audit_add(audit, organization_id, "PERSON_ERASED", "erasure", id, NULL, counts);
+	om_audit_add(audit, organization_id, "PERSON_ERASED", "erasure", id, NULL,
+				 DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(counts))));
 	om_audit_write(audit);
 	SPI_finish();
 	PG_RETURN_UUID_P(id);

@@ -84,6 +84,7 @@ om_ingest_begin(FunctionCallInfo fcinfo)
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	om_db_age_plans();
 }
 
 /*

@@ -13,17 +13,19 @@
 #include "compat.h"
 #include "ingest.h"
 
+/* Two looks into two indexes, and one sort of all that they found: most addresses have one account */
 static OmStatement find_accounts = {
-	"SELECT w.n, a.id, a.campaign_id\n"
+	"SELECT DISTINCT ON (w.n) w.n, a.id, a.campaign_id\n"
 	"  FROM unnest($1, $2) WITH ORDINALITY AS w(organization_id, address, n)\n"
 	" CROSS JOIN LATERAL (\n"
-	"    SELECT c.id, c.campaign_id\n"
+	"    SELECT 1 AS place, c.id, c.campaign_id, c.last_contact_at\n"
 	"      FROM omnimsg.collection_accounts c\n"
-	"     WHERE c.organization_id = w.organization_id\n"
-	"       AND (c.primary_phone = w.address OR c.secondary_phone = w.address)\n"
-	"     ORDER BY c.primary_phone IS DISTINCT FROM w.address,\n"
-	"              c.last_contact_at DESC NULLS LAST, c.id\n"
-	"     LIMIT 1) a",
+	"     WHERE c.organization_id = w.organization_id AND c.primary_phone = w.address\n"
+	"    UNION ALL\n"
+	"    SELECT 2, c.id, c.campaign_id, c.last_contact_at\n"
+	"      FROM omnimsg.collection_accounts c\n"
+	"     WHERE c.organization_id = w.organization_id AND c.secondary_phone = w.address) AS a\n"
+	" ORDER BY w.n, a.place, a.last_contact_at DESC NULLS LAST, a.id",
 	2, {UUIDARRAYOID, TEXTARRAYOID}, NULL
 };
 
@@ -48,8 +50,8 @@ om_link(OmBatch *batch)
 	if (addresses->count == 0)
 		return;
 
-	rows = om_db_run(&find_accounts, (Datum[]) {om_column_array(organizations),
-					 om_column_array(addresses)});
+	rows = om_db_run_generic(&find_accounts, (Datum[]) {om_column_array(organizations),
+							 om_column_array(addresses)});
 	for (uint64 row = 0; row < rows; row++)
 	{
 		OmEvent    *event = asked[om_field_int(row, 1) - 1];
@@ -69,7 +71,7 @@ om_link_address(const pg_uuid_t *organization_id, const char *address,
 	om_column_add_uuid(organizations, organization_id);
 	om_column_add_text(addresses, address);
 	*account_id = *campaign_id = NULL;
-	if (om_db_run(&find_accounts, (Datum[]) {om_column_array(organizations),
+	if (om_db_run_generic(&find_accounts, (Datum[]) {om_column_array(organizations),
 				  om_column_array(addresses)}) > 0)
 	{
 		*account_id = om_field_uuid(0, 2);

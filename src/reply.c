@@ -87,9 +87,10 @@ static OmStatement find_texts = {
 	"SELECT w.n, o.name, t.body, t.language = w.language, coalesce(c.provider_blocked, false)\n"
 	"  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS w(organization_id, address, trigger, language, n)\n"
 	"  JOIN omnimsg.organizations o ON o.id = w.organization_id\n"
-	"  LEFT JOIN omnimsg.consents c\n"
-	"    ON c.organization_id = w.organization_id AND c.channel = 'sms'\n"
-	"   AND c.address = w.address AND c.scope = 'all'\n"
+	"  LEFT JOIN LATERAL (\n"
+	"    SELECT s.provider_blocked FROM omnimsg.consents s\n"
+	"     WHERE s.organization_id = w.organization_id AND s.channel = 'sms'\n"
+	"       AND s.address = w.address AND s.scope = 'all' OFFSET 0) c ON true\n"
 	"  LEFT JOIN LATERAL (\n"
 	"    SELECT r.body, r.language FROM omnimsg.reply_templates r\n"
 	"     WHERE r.organization_id = w.organization_id AND r.trigger = w.trigger AND r.active\n"
@@ -241,7 +242,7 @@ find_reply_texts(Reply *replies, int count)
 		om_column_add_text(names, replies[i].trigger->name);
 		om_column_add_text(languages, replies[i].event->intent.language);
 	}
-	rows = om_db_run(&find_texts, (Datum[]) {om_column_array(organization_ids),
+	rows = om_db_run_generic(&find_texts, (Datum[]) {om_column_array(organization_ids),
 					 om_column_array(addresses), om_column_array(names),
 					 om_column_array(languages)});
 	for (uint64 row = 0; row < rows; row++)

@@ -249,7 +249,7 @@ route_numbers(OmBatch *batch)
 	if (numbers->count == 0)
 		return;
 
-	rows = om_db_run(&find_owners, (Datum[]) {om_column_array(providers),
+	rows = om_db_run_generic(&find_owners, (Datum[]) {om_column_array(providers),
 					 om_column_array(numbers), om_column_array(peers),
 					 om_column_array(keys), om_column_array(key_ids)});
 	reply_modes = palloc(sizeof(char *) * Max(rows, 1));
