@@ -56,6 +56,7 @@
 #define LEASE_MARGIN_MS	2000	/* nothing is sent in the last seconds of a lease */
 #define EVIDENCE_PATIENCE	(10 * USECS_PER_MINUTE) /* with an answer that cannot be recorded */
 #define DEFERRED_PAUSE_MS	500 /* before a consent that was locked is tried again */
+#define GATHER_MS	20			/* between two rounds at most, while much is under way */
 
 extern PGDLLEXPORT void omnimsg_dispatcher_main(Datum arg);
 
@@ -71,6 +72,7 @@ static bool outdated = false;	/* the extension is there, and not of our version 
 static OmArmed armed = OM_ARMED_NEVER;	/* as it was when this round began */
 static TimestampTz recover_at = 0;	/* when a lease may have ended without its worker */
 static TimestampTz look_at = 0; /* until then the database has nothing to do, unless the latch is set */
+static TimestampTz round_at = 0;	/* when the last round began */
 
 void
 om_dispatcher_register(void)
@@ -566,10 +568,23 @@ repair(TimestampTz now, TimestampTz *housekept_at)
 	return more ? 0 : wait;
 }
 
+/*
+ * A round costs nearly the same for one message as for ten.  While requests are under way the next one waits for company,
+ * half a millisecond for each of them: when few are, nobody waits.  Returns how long still, in ms.
+ */
+static long
+gather(TimestampTz now)
+{
+	TimestampTz until = round_at + Min(messages_in_flight() / 2, GATHER_MS) * 1000;
+
+	return now < round_at || now >= until ? 0 : TimestampDifferenceMilliseconds(now, until);
+}
+
 /* One round; returns how long to wait, in ms, unless something happens */
 static long
-work(TimestampTz *housekept_at, bool woken)
+work(TimestampTz *housekept_at, bool was_woken)
 {
+	static bool woken = false;	/* since the last round */
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait;
 	long		wait_to_fetch;
@@ -578,8 +593,13 @@ work(TimestampTz *housekept_at, bool woken)
 	collect_answers();
 
 	/* A socket that moved is no reason to ask the database; a clock that was set back is one */
+	woken |= was_woken;
 	if (!woken && nfinished == 0 && !om_fetch_has_answer() && now < look_at && look_at - now <= (int64) om_poll_interval * 1000)
 		return TimestampDifferenceMilliseconds(now, look_at);
+	wait = gather(now);
+	if (wait > 0)
+		return wait;
+	round_at = now;
 	look_at = 0;
 	if (!look_for_extension())
 	{
@@ -608,6 +628,7 @@ work(TimestampTz *housekept_at, bool woken)
 		wait = Min(wait, om_seal_audit(now));
 	}
 	wait_to_fetch = om_fetch_work(now, woken, om_dispatch && armed == OM_ARMED, round_context, item_context);
+	woken = false;
 	wait = Min(wait, wait_to_fetch);
 	om_shmem_worker_state(armed != OM_ARMED ? OM_WORKER_NOT_ARMED : !om_dispatch ? OM_WORKER_OFF :
 						  messages_in_flight() > 0 ? OM_WORKER_SENDING : OM_WORKER_IDLE,
@@ -650,6 +671,32 @@ work_safely(TimestampTz *housekept_at, bool woken)
 	return wait;
 }
 
+/*
+ * All that is asked round by round finds its rows by keys, a few of them each time.  A table that was vacuumed while it was
+ * empty looks to the planner as if a scan of it were free, and the plan is kept while the table grows.
+ */
+static void
+plan_by_keys(void)
+{
+	SetConfigOption("enable_seqscan", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("enable_hashjoin", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("enable_mergejoin", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("plan_cache_mode", "force_generic_plan", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+int
+om_worker_plan_freely(void)
+{
+	int			level = NewGUCNestLevel();
+	static const char *const settings[][2] = {
+		{"enable_seqscan", "on"}, {"enable_hashjoin", "on"}, {"enable_mergejoin", "on"}, {"plan_cache_mode", "auto"}
+	};
+
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 static void
 set_up(void)
 {
@@ -665,6 +712,7 @@ set_up(void)
 	SetConfigOption("row_security", "on", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	plan_by_keys();
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
 		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
 

@@ -17,4 +17,10 @@ extern void om_dispatcher_register(void);
 extern void om_worker_begin(const char *what);
 extern void om_worker_end(void);
 
+/*
+ * From here on statements are planned as in any other session, and not for finding a few rows by their keys.  Returns the level
+ * that AtEOXact_GUC() goes back to.
+ */
+extern int	om_worker_plan_freely(void);
+
 #endif							/* OM_DISPATCHER_H */

@@ -40,6 +40,7 @@
 #include "shmem.h"
 #include "wipe.h"
 
+#define CA_FILE_SECONDS	60L	/* an authority that is no longer in the file is trusted no longer than that */
 #define HEADER_LIMIT	16384
 
 /* A transfer; all of it is malloc'ed, because callbacks touch it */
@@ -285,12 +286,20 @@ set_body(Transfer *transfer)
 		curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
 }
 
-/* The certificates of a test, or those of the system */
+/*
+ * The certificates of a test, or those of the system: out of a file, which libcurl reads and keeps.  With a directory beside it,
+ * as Debian has it, it would read all of the file again for each connection, which takes it longer than all the rest.
+ */
 static bool
 set_authorities(CURL *easy)
 {
-	return om_ca_file[0] == '\0' ||
-		(curl_easy_setopt(easy, CURLOPT_CAINFO, om_ca_file) == CURLE_OK &&
+	const char *file = om_ca_file[0] != '\0' ? om_ca_file : curl_version_info(CURLVERSION_NOW)->cainfo;
+
+#if LIBCURL_VERSION_NUM >= 0x075700
+	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_FILE_SECONDS);
+#endif
+	return file == NULL ||
+		(curl_easy_setopt(easy, CURLOPT_CAINFO, file) == CURLE_OK &&
 		 curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
 }
 

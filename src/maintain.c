@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "executor/spi.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "audit_chain.h"
@@ -55,12 +56,17 @@ static bool
 call(const char *format)
 {
 	char	   *sql;
+	int			level;
+	bool		done;
 
 	if (SPI_execute("SELECT extnamespace::regnamespace FROM pg_catalog.pg_extension WHERE extname = 'omnimsg'",
 					true, 1) != SPI_OK_SELECT || SPI_processed == 0)
 		return false;
 	sql = psprintf(format, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
-	return SPI_execute(sql, false, 0) == SPI_OK_SELECT;
+	level = om_worker_plan_freely();
+	done = SPI_execute(sql, false, 0) == SPI_OK_SELECT;
+	AtEOXact_GUC(true, level);
+	return done;
 }
 
 long
