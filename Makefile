@@ -280,7 +280,7 @@ $(MODEL_OBJS): PROGRAM_CPPFLAGS = -I$(shell $(PG_CONFIG) --includedir 2>/dev/nul
 SPOOL_DRIVE_OBJS = $(patsubst %.c,build/fault/%.o,test/fault/spool_drive.c relay/spool.c \
 	relay/spool_file.c relay/spool_place.c relay/log.c)
 
-fault-tests: build/spool_drive build/powercut.so build/fail.so build/resolve.so
+fault-tests: build/spool_drive build/powercut.so build/fail.so build/resolve.so build/clock.so
 
 build/fault/%.o: %.c
 	@mkdir -p $(@D)

@@ -516,13 +516,13 @@ recover(TimestampTz now)
 
 /* Of a database that is armed: close what is over, and apply what a lost round left behind */
 static void
-keep_house(TimestampTz now)
+keep_house(TimestampTz now, bool set_back)
 {
 	static TimestampTz looked_at_all = 0;
 	bool		all;
 
 	om_worker_begin("omnimsg: expire");
-	om_outbox_expire(now);
+	om_outbox_expire(now, set_back);
 	om_worker_end();
 	om_worker_begin("omnimsg: close overdue reviews");
 	om_review_expire(now);
@@ -548,14 +548,15 @@ static long
 repair(TimestampTz now, TimestampTz *housekept_at)
 {
 	static bool more = false;
-	bool		due = now < *housekept_at || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000;
+	bool		set_back = now < *housekept_at || *housekept_at == 0;	/* a new worker does not know */
+	bool		due = set_back || now - *housekept_at >= (int64) HOUSEKEEPING_MS * 1000;
 	long		wait;
 
 	if (due)
 	{
 		*housekept_at = now;
 		if (armed == OM_ARMED)
-			keep_house(now);
+			keep_house(now, set_back);
 	}
 	if (due || more)
 	{

@@ -162,6 +162,9 @@ look(TimestampTz now, MemoryContext round)
 		Turn	   *turn = &turns[i];
 		TimestampTz next = 0;
 
+		/* A clock that was set back ends no pause later */
+		if (turn->paused_until - now > PAUSE_MS * 1000)
+			turn->paused_until = 0;
 		if (now < turn->paused_until || (now < turn->look_at && now >= turn->looked_at))
 			continue;
 		if (!begun)

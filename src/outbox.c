@@ -62,17 +62,27 @@ static OmStatement next_lease_end = {
 	0, {0}, NULL
 };
 
-static OmStatement lock_expired = {
-	LOCK_ITEMS("o.state = 'queued' AND o.expires_at <= $1"), 1, {TIMESTAMPTZOID}, NULL
-};
+#define IS_EXPIRED "o.state = 'queued' AND o.expires_at <= $1"
 
-static OmStatement expire_queued = {
-	"UPDATE omnimsg.outbox o\n"
-	"   SET state = 'expired', settled_at = $1, last_error = coalesce(o.last_error, 'expired')\n"
-	" WHERE o.state = 'queued' AND o.expires_at <= $1\n"
-	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind, false",
-	1, {TIMESTAMPTZOID}, NULL
-};
+#define EXPIRE_ITEMS(condition) \
+	"UPDATE omnimsg.outbox o\n" \
+	"   SET state = 'expired', settled_at = $1, last_error = coalesce(o.last_error, 'expired')\n" \
+	" WHERE " condition "\n" \
+	"RETURNING o.organization_id, o.message_id, o.created_at, o.kind, false"
+
+static OmStatement lock_expired = {LOCK_ITEMS(IS_EXPIRED), 1, {TIMESTAMPTZOID}, NULL};
+static OmStatement expire_queued = {EXPIRE_ITEMS(IS_EXPIRED), 1, {TIMESTAMPTZOID}, NULL};
+
+/*
+ * No automatic reply has more than OM_CONFIRMATION_SECONDS.  One that seems to was queued before the clock was set back,
+ * nobody knows how long ago.
+ */
+#define IS_OF_ANOTHER_CLOCK \
+	"o.state = 'queued' AND o.expires_at > $1 + interval '305 seconds'\n" \
+	"   AND o.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply')"
+
+static OmStatement lock_of_another_clock = {LOCK_ITEMS(IS_OF_ANOTHER_CLOCK), 1, {TIMESTAMPTZOID}, NULL};
+static OmStatement expire_of_another_clock = {EXPIRE_ITEMS(IS_OF_ANOTHER_CLOCK), 1, {TIMESTAMPTZOID}, NULL};
 
 /*
  * The earliest item of each organization: one look into the index outbox_due for each of them,
@@ -332,14 +342,15 @@ om_outbox_recover(TimestampTz now, TimestampTz *next)
 	return rows;
 }
 
-int
-om_outbox_expire(TimestampTz now)
+void
+om_outbox_expire(TimestampTz now, bool set_back)
 {
 	Datum		at[1] = {TimestampTzGetDatum(now)};
 
-	if (om_db_run(&lock_expired, at) == 0)
-		return 0;
-	return end_messages(om_db_run(&expire_queued, at), now, "expired", "expired");
+	if (om_db_run(&lock_expired, at) > 0)
+		end_messages(om_db_run(&expire_queued, at), now, "expired", "expired");
+	if (set_back && om_db_run(&lock_of_another_clock, at) > 0)
+		end_messages(om_db_run(&expire_of_another_clock, at), now, "expired", "expired");
 }
 
 OmShare *

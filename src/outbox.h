@@ -62,7 +62,7 @@ typedef struct OmShare
 extern int	om_outbox_recover(TimestampTz now, TimestampTz *next);
 
 /* Close queued items whose time is over */
-extern int	om_outbox_expire(TimestampTz now);
+extern void om_outbox_expire(TimestampTz now, bool set_back);
 
 /*
  * Organizations with due items, counts not filled.  *next is when another organization has

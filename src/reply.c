@@ -66,7 +66,8 @@ typedef struct Reply
 
 /*
  * The governor: one automatic reply per (organization, address, trigger) in ten minutes.
- * The row is the lock, so that concurrent transactions agree on who answers.
+ * The row is the lock, so that concurrent transactions agree on who answers.  A time that lies ahead is of a clock
+ * that was set back, and holds nobody up.
  */
 static OmStatement take_windows = {
 	"INSERT INTO omnimsg.reply_windows AS r (organization_id, address, trigger, last_at)\n"
@@ -74,7 +75,7 @@ static OmStatement take_windows = {
 	"  FROM unnest($1, $2, $3) AS w(organization_id, address, trigger)\n"
 	" ORDER BY 1, 2, 3\n"
 	"ON CONFLICT (organization_id, address, trigger) DO UPDATE SET last_at = EXCLUDED.last_at\n"
-	" WHERE r.last_at <= EXCLUDED.last_at - interval '10 minutes'\n"
+	" WHERE r.last_at NOT BETWEEN EXCLUDED.last_at - interval '10 minutes' AND EXCLUDED.last_at + interval '10 minutes'\n"
 	"RETURNING organization_id, address, trigger",
 	4, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}, NULL
 };
