@@ -76,4 +76,7 @@ typedef struct OmSeal
 /* The bytes that are signed, and whose hash the next seal holds */
 extern void om_seal_bytes(StringInfo buffer, const OmSeal *seal);
 
+/* omnimsg_audit_seal(), in this process: whether its latest call left rows for another one */
+extern bool om_audit_more;
+
 #endif							/* OM_AUDIT_CHAIN_H */

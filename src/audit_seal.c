@@ -4,7 +4,8 @@
  *
  * A seal covers the rows of the transactions from one number up to another one, below which none was running any more
  * when it was made: what commits late has a number above it and is in the next.  All of one run have the same bounds,
- * and the next run begins where it ended.  Rows that were written in another cluster or database, and came here by a
+ * and the next run begins where it ended.  A run takes SEAL_ROWS rows at most, of whole transactions, so that a backlog is worked off
+ * in portions, each with seals, a transaction and memory of its own.  Rows that were written in another cluster or database, and came here by a
  * restore, have numbers of their own; they are sealed by themselves, when the first seal is made here.
  */
 #include "postgres.h"
@@ -32,6 +33,12 @@ OM_SQL_FUNCTION(omnimsg_audit_key_problem);
 /* How many rows are taken from the server at a time */
 #define FETCH	1000
 
+/* How many one run seals, unless one transaction has written more */
+#define SEAL_ROWS	100000
+
+/* Whether the latest run of this process has left something for the next one */
+bool		om_audit_more = false;
+
 static OmStatement lock_seals = {
 	"LOCK TABLE omnimsg.audit_seals IN SHARE ROW EXCLUSIVE MODE", 0, {0}, NULL
 };
@@ -44,6 +51,17 @@ static OmStatement find_bound = {
 	"SELECT s.to_xid::text::bigint FROM omnimsg.audit_seals s WHERE s.origin = $1\n"
 	" ORDER BY s.to_xid DESC LIMIT 1",
 	1, {INT8OID}, NULL
+};
+
+/* Of a portion: the first transaction, and the one of the first row that is too many; 0 when there is none */
+static OmStatement find_portion = {
+#define PORTION_ROWS \
+	"SELECT l.xid FROM omnimsg.audit_logs l\n" \
+	"   WHERE CASE WHEN $4 THEN l.origin = $1 ELSE l.origin IS NULL END AND l.xid >= $2::text::xid8 AND l.xid < $3::text::xid8\n" \
+	"   ORDER BY l.xid"
+	"SELECT coalesce((" PORTION_ROWS " LIMIT 1)::text::bigint, 0),\n"
+	"       coalesce((" PORTION_ROWS " OFFSET $5 LIMIT 1)::text::bigint, 0)",
+	5, {INT8OID, INT8OID, INT8OID, BOOLOID, INT8OID}, NULL
 };
 
 /* What a restore has brought: asked for until the first seal is made here */
@@ -155,6 +173,25 @@ end_seal(Run *run, OmSeal *seal, OmMerkle *tree, StringInfo manifest)
 	seal->manifest = manifest->data;
 	seal->manifest_length = manifest->len;
 	run->seals = lappend(run->seals, seal);
+}
+
+/* No more than a run may take; whether something is left then */
+static bool
+cut_portion(Run *run)
+{
+	uint64		first;
+	uint64		beyond;
+
+	if (run->from_xid >= run->to_xid)
+		return false;
+	om_db_run(&find_portion, (Datum[]) {Int64GetDatum(run->origin), Int64GetDatum((int64) run->from_xid),
+			  Int64GetDatum((int64) run->to_xid), BoolGetDatum(run->has_origin), Int64GetDatum(SEAL_ROWS)});
+	first = om_field_int(0, 1);
+	beyond = om_field_int(0, 2);
+	if (beyond == 0)
+		return false;
+	run->to_xid = Max(beyond, first + 1);	/* a transaction is not divided */
+	return true;
 }
 
 /* The rows in the order of the tree: by organization, transaction and id */
@@ -311,20 +348,25 @@ write_seals(Run *run)
 	om_db_run(&insert_seals, values);
 }
 
-static void
+/* Whether all of them are sealed then */
+static bool
 seal_rows(Run *run)
 {
+	bool		more = cut_portion(run);
+
 	run->seals = NIL;
 	if (run->from_xid < run->to_xid)
 		read_rows(run);
 	if (run->seals == NIL)
-		return;
+		return true;
 	note_key(run->key, run->now);
 	chain(run);
 	write_seals(run);
+	om_audit_more = more;
+	return !more;
 }
 
-static void
+static bool
 seal_foreign(Run *run)
 {
 	Run			foreign = *run;
@@ -338,8 +380,10 @@ seal_foreign(Run *run)
 		foreign.to_xid = om_field_int(row, 2);
 		foreign.from_xid = om_field_int(row, 3);
 		foreign.has_origin = !om_field_bool(row, 4);
-		seal_rows(&foreign);
+		if (!seal_rows(&foreign))
+			return false;
 	}
+	return true;
 }
 
 /* Rows here and now: below the lowest transaction that runs.  Restored ones only before any of these were sealed. */
@@ -351,8 +395,8 @@ seal(Run *run)
 	run->to_xid = om_field_int(0, 1);
 	if (om_db_run(&find_bound, (Datum[]) {Int64GetDatum(run->here)}) > 0)
 		run->from_xid = om_field_int(0, 1);
-	else
-		seal_foreign(run);
+	else if (!seal_foreign(run))
+		return;					/* they go on being asked for until the first seal is made here */
 	run->has_origin = true;
 	run->origin = run->here;
 	seal_rows(run);
@@ -379,6 +423,7 @@ omnimsg_audit_seal(PG_FUNCTION_ARGS)
 	const char *error;
 
 	om_require_version();
+	om_audit_more = false;
 	if (XactIsoLevel != XACT_READ_COMMITTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -104,5 +104,8 @@ om_seal_audit(TimestampTz now)
 	om_worker_begin("omnimsg: seal the audit trail");
 	call("SELECT count(*) FROM %s.omnimsg_audit_seal()");
 	om_worker_end();
-	return SEAL_MS;
+	if (!om_audit_more)
+		return SEAL_MS;
+	seal_at = now + MORE_MS * 1000;
+	return MORE_MS;
 }
