@@ -48,7 +48,7 @@ is($node->psql("SELECT action, resource_id, new_value FROM omnimsg.audit_logs WH
 # ---- by the relay ----
 
 is($node->send(from => '+15550100002', to => $did, text => 'STOP')->{http}, 200, 'what the provider signs arrives');
-is($node->psql("SELECT outcome, key_id FROM omnimsg.events WHERE message_id IN (SELECT id FROM omnimsg.messages WHERE peer_address = '+15550100002')"), "applied|$fingerprint", 'and is applied');
+is($node->psql("SELECT outcome, key_id FROM omnimsg.events WHERE event_type = 'message.received' AND message_id IN (SELECT id FROM omnimsg.messages WHERE peer_address = '+15550100002')"), "applied|$fingerprint", 'and is applied');
 my $before = $node->psql($effects);
 
 # ---- a key of another account, and what is made up ----
@@ -120,6 +120,146 @@ for my $case (["UPDATE omnimsg.events SET raw = set_byte(raw, 20, get_byte(raw, 
 $request = $node->psql("SELECT omnimsg_record_consent('$organization', 'sms', '+15550100005', 'opt_out', 'agent', 'by telephone')");
 like(verdict('SELECT'), qr/^not proven\|it did not come from the provider/, 'what an agent recorded is proven by no delivery');
 
+# ---- what comes another way, or is something else than a message ----
+
+my $simulator = $node->env('OMNIMSG_SIM_URL');
+my $other_key = $node->psql("SELECT omnimsg.key_fingerprint('$key')");
+my $finished = 'SELECT count(*) FROM omnimsg.backfills WHERE finished_at IS NULL OR asked_since IS NOT NULL';
+
+$node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization'");
+$node->setting('omnimsg.poll_interval', '200ms');
+$node->setting('omnimsg.optout_pull_interval', '0');
+
+# signed_status(MESSAGE, PERSON, STATUS): what became of a message, as the provider signs it
+sub signed_status
+{
+	my ($message, $person, $status, @more) = @_;
+
+	return $node->signed(event_type => 'message.finalized', status => $status, message_id => $message, from => $did, to => $person, text => 'x', @more);
+}
+
+# sent(MESSAGE, PERSON): a message that we have sent
+sub sent
+{
+	my ($message, $person) = @_;
+
+	$node->psql("INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, external_message_id, provider, created_at)
+		VALUES ('$organization', omnimsg.uuid7(), 'outbound', 'sms', '$did', '$person', 'hi', 'sent', '$message', 'telnyx', now())");
+	return;
+}
+
+sub status { return $node->psql("SELECT status FROM omnimsg.messages WHERE external_message_id = '$_[0]'") }
+
+sent('out-1', '+15550100020');
+my $failed = signed_status('out-1', '+15550100020', 'delivery_failed');
+is(ingest(@$failed{qw(body signature timestamp)}, $other_key), 'dead|wrong key', 'a status by the key of another account is a dead letter');
+is(ingest(signed_status('out-1', '+15550100020', 'delivery_failed')->{body}, @$failed{qw(signature timestamp)}, $fingerprint), 'dead|bad signature', 'and so is one that is made up');
+is(status('out-1'), 'sent', 'neither changes the message');
+is(ingest(@$failed{qw(body signature timestamp)}, $fingerprint), 'applied|', 'the provider\'s own does');
+is(status('out-1'), 'failed', 'by what it says');
+
+# a status before its message: looked at when it comes, and by the keys of that day
+my $early = signed_status('out-2', '+15550100021', 'delivered');
+is(ingest(@$early{qw(body signature timestamp)}, $other_key), 'dead|wrong key', 'a status for a message that is not there, by a wrong key, does not wait for it');
+is(ingest(@$early{qw(body signature timestamp)}, $fingerprint), 'pending|waits for its message', 'by the right one it does');
+
+# ---- a number of two organizations, with an account each ----
+
+my $partner = '33333333-3333-7333-8333-333333333333';
+my $keyless = '55555555-5555-7555-8555-555555555555';
+my ($shared, $open) = ('+15552000300', '+15552000301');
+$node->psql(<<"SQL");
+INSERT INTO omnimsg.organizations (id, name) VALUES ('$partner', 'Maple Dental');
+INSERT INTO omnimsg.provider_accounts (id, provider, name) VALUES ('$keyless', 'telnyx', 'keyless');
+INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id) VALUES
+	('$shared', '$organization', 'telnyx', '$account'), ('$shared', '$partner', 'telnyx', '$another'),
+	('$open', '$organization', 'telnyx', '$account'), ('$open', '$partner', 'telnyx', '$keyless');
+SQL
+my %file = ($fingerprint => undef, $other_key => $node->dir . '/another.key', stranger => $node->dir . '/stranger.key');
+my $stranger = $node->psql("SELECT omnimsg.key_fingerprint('" . $node->public_key($file{stranger}) . "')");
+my $person = 30;
+for my $case ([$shared, $fingerprint, 'applied|', 'the key of the one'], [$shared, $other_key, 'applied|', 'the key of the other'],
+	[$shared, 'stranger', 'dead|wrong key', 'a key of neither'], [$open, $fingerprint, 'applied|', 'where the other has no key: the key of the one'],
+	[$open, 'stranger', 'dead|wrong key', 'and no other'])
+{
+	my ($number, $by, $expected, $title) = @$case;
+	my $from = '+155501000' . $person++;
+	my $message = $node->signed(from => $from, to => $number, text => 'STOP', $file{$by} ? (key_file => $file{$by}) : ());
+
+	is(ingest(@$message{qw(body signature timestamp)}, $by eq 'stranger' ? $stranger : $by), $expected, "a number of two: $title");
+	is($node->psql("SELECT count(DISTINCT organization_id) FROM omnimsg.opt_out_requests WHERE address = '$from'"), $expected =~ /dead/ ? 0 : 2,
+		$expected =~ /dead/ ? 'counts for nobody' : 'counts for both');
+}
+is($node->psql("SELECT string_agg(DISTINCT verdict, ' ') FROM omnimsg.opt_out_requests q, omnimsg_reverify(q.id) WHERE q.our_address IN ('$shared', '$open')"),
+	'proven', 'what any of them signed is proven for each');
+
+# ---- what is fetched from the provider's list has no signature ----
+
+# lost(NUMBER, TEXT): its webhook does not arrive
+sub lost
+{
+	my ($from, $text) = @_;
+
+	$node->send(from => $from, to => $did, text => $text, via => $simulator, retry_backoff => '10,10')->{exit} == 1 or die 'it was delivered';
+	return;
+}
+
+$node->psql(<<'SQL');
+CREATE SCHEMA test;
+CREATE FUNCTION test.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON omnimsg.messages FOR EACH ROW WHEN (NEW.message_body = 'refused') EXECUTE FUNCTION test.refuse();
+SQL
+$node->kill_relay;
+lost('+15550100040', 'STOP');
+lost('+15550100041', 'refused');
+$node->start;
+$node->psql("UPDATE omnimsg.provider_accounts SET secret_name = 'simulator' WHERE id = '$account'");
+$node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
+ok($node->poll("$finished", 0, 60) || $node->psql("SELECT count(*) FROM omnimsg.opt_out_requests WHERE address = '+15550100040'"), 'a backfill');
+ok($node->poll("SELECT string_agg(DISTINCT request_type, ' ') FROM omnimsg.opt_out_requests WHERE address = '+15550100040'", 'opt_out'), 'applies a STOP, though it has no signature');
+my $fetched = $node->psql("SELECT id FROM omnimsg.opt_out_requests WHERE address = '+15550100040' AND channel = 'sms'");
+like($node->psql("SELECT verdict, array_to_string(reasons, '; ') FROM omnimsg_reverify('$fetched')"), qr/^not proven\|its event was fetched from the provider's list/,
+	'which proves nothing, and says so');
+ok($node->poll("SELECT count(*) FROM omnimsg.dead_letters WHERE reason LIKE 'could not be applied%'", 1), 'one that a trigger refuses is a dead letter');
+$node->psql('DROP TRIGGER refuse ON omnimsg.messages');
+is($node->psql("SELECT outcome FROM omnimsg_replay_dead_letters('could not be applied')"), 'applied', 'and its replay needs no signature either');
+is($node->psql("SELECT count(*) FROM omnimsg.messages WHERE from_number = '+15550100041'"), 1, 'it has its message');
+is(ingest($node->psql("SELECT convert_from(raw, 'UTF8') FROM omnimsg.events WHERE provider = 'telnyx' AND dedupe_key =
+	(SELECT dedupe_key FROM omnimsg.opt_out_requests WHERE id = '$fetched')") =~ s/\+15550100040/+15550100042/gr =~ s/"id": ?"/${\ '"id":"x'}/gr, undef, undef, undef),
+	'dead|wrong key', 'who hands in such a one himself needs one');
+
+# ---- requests that are something else than a STOP ----
+
+# verdict_of(CONDITION)
+sub verdict_of
+{
+	my ($condition) = @_;
+
+	return $node->psql("SELECT DISTINCT v.verdict, array_to_string(v.reasons, '; ') FROM omnimsg.opt_out_requests q, omnimsg_reverify(q.id) v WHERE $condition");
+}
+
+$node->behave('blocked-later');
+$node->queue({ organization => $organization, did => $did }, ['+15550100050']);
+ok($node->poll("SELECT count(*) > 0 FROM omnimsg.opt_out_requests WHERE address = '+15550100050' AND source = 'provider_block'", 't'), 'the provider says afterwards that it blocks somebody');
+is(verdict_of("address = '+15550100050'"), 'proven|', 'its event proves it');
+$node->behave('40300');
+$node->queue({ organization => $organization, did => $did }, ['+15550100051']);
+ok($node->poll("SELECT count(*) > 0 FROM omnimsg.opt_out_requests WHERE address = '+15550100051' AND source = 'provider_block'", 't'), 'and at once');
+like(verdict_of("address = '+15550100051'"), qr/\Anot proven\|it did not come from the provider|\Anot proven\|/, 'an answer is not signed, and proves nothing');
+$node->behave_well;
+
+is($node->send(from => '+15550100052', to => $did, text => 'please do not text me so often')->{http}, 200, 'somebody writes what may be an opt-out');
+my $review = $node->psql("SELECT id FROM omnimsg.reviews WHERE address = '+15550100052'");
+my $reviewed = $node->psql("SELECT omnimsg_review('$review', 'opt_out', 'Ann')");
+is(verdict_of("address = '+15550100052'"), 'proven|', 'a reviewer takes it for one: what was written is proven, and how it was understood is the reviewer\'s');
+
+is($node->send(from => '+15550100053', to => $did, text => 'STOP')->{http}, 200, 'somebody stops');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id WHERE m.to_number = '+15550100053' AND o.settled_at IS NULL", 0), 'is answered');
+my $erased = $node->psql("SELECT id FROM omnimsg.opt_out_requests WHERE address = '+15550100053' AND channel = 'sms'");
+$node->psql("SELECT omnimsg_erase_person('$organization', '+15550100053')");
+is($node->psql("SELECT verdict, array_to_string(reasons, '; ') FROM omnimsg_reverify('$erased')"),
+	'not proven|the bytes of its event are not there any more: they were erased with the data of the person', 'and erased: nothing is proven any more, nor contradicted');
+
 # ---- the key is changed ----
 
 $request = $node->psql("SELECT id FROM omnimsg.opt_out_requests WHERE address = '+15550100004' AND channel = 'sms'");
@@ -127,5 +267,10 @@ $node->psql("SELECT omnimsg_add_key('$account', '$key')");
 is($node->psql("SELECT omnimsg_retire_key('$account', '$fingerprint')"), 't', 'a key is retired when there is another one');
 is(ingest(@{ $node->signed(from => '+15550100006', to => $did, text => 'STOP') }{qw(body signature timestamp)}, $fingerprint), 'dead|wrong key', 'it counts for nothing from then on');
 is($node->psql($proof), "proven|$signed_at|$fingerprint|telnyx|t|{}", 'and what it signed before stays proven');
+
+# the status of above has been waiting for its message since before that
+sent('out-2', '+15550100021');
+$node->psql('SELECT pg_terminate_backend(pid) FROM omnimsg_worker_status()');
+ok($node->poll("SELECT status FROM omnimsg.messages WHERE external_message_id = 'out-2'", 'delivered', 60), 'what came before and waited for its message is applied');
 
 done_testing();
