@@ -467,7 +467,7 @@ CREATE FUNCTION @extschema@.omnimsg_audit_seal(OUT organization_id pg_catalog.uu
 	RETURNS SETOF pg_catalog.record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_audit_seal() FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_audit_seal() IS 'seal the audit rows of all transactions that have ended, one seal for each organization that has new ones; returns the seals; the worker calls it every minute; signed with the key in the file audit_signing_key in omnimsg.secrets_dir; needs READ COMMITTED and a database that is armed';
+COMMENT ON FUNCTION @extschema@.omnimsg_audit_seal() IS 'seal the audit rows of all transactions that have ended, one seal for each organization that has new ones, 100000 rows and whole transactions at most in a call; returns the seals; the worker calls it every minute, and each second while there is more; signed with the key in the file audit_signing_key in omnimsg.secrets_dir; needs READ COMMITTED and a database that is armed';
 
 CREATE FUNCTION @extschema@.omnimsg_audit_verify(organization_id pg_catalog.uuid DEFAULT NULL, heads pg_catalog.jsonb DEFAULT NULL,
 		trusted_key pg_catalog.text DEFAULT NULL, OUT kind pg_catalog.text, OUT organization pg_catalog.uuid,
@@ -841,7 +841,7 @@ BEGIN
 	FOR name, tenant IN
 		SELECT c.relname, a.attname FROM pg_catalog.pg_class c
 		  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
-		   AND a.attname OPERATOR(pg_catalog.=) CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'organization_id' END
+		   AND a.attname OPERATOR(pg_catalog.=) CASE WHEN c.relname OPERATOR(pg_catalog.=) 'organizations' THEN 'id' ELSE 'organization_id' END
 		 WHERE c.relnamespace OPERATOR(pg_catalog.=) 'omnimsg'::pg_catalog.regnamespace
 		   AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[])
 		 ORDER BY 1
@@ -854,8 +854,8 @@ BEGIN
 	END LOOP;
 
 	FOR name IN
-		SELECT pg_catalog.format(CASE d.classid WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'FUNCTION %s' ELSE 'TABLE %s' END,
-				CASE d.classid WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN d.objid::pg_catalog.regprocedure::text
+		SELECT pg_catalog.format(CASE WHEN d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'FUNCTION %s' ELSE 'TABLE %s' END,
+				CASE WHEN d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass THEN d.objid::pg_catalog.regprocedure::text
 					ELSE d.objid::pg_catalog.regclass::text END)
 		  FROM pg_catalog.pg_depend d
 		  JOIN pg_catalog.pg_extension x ON x.oid OPERATOR(pg_catalog.=) d.refobjid AND x.extname OPERATOR(pg_catalog.=) 'omnimsg'
