@@ -1,5 +1,6 @@
 # Retention under load: a month of old messages goes while webhooks come in; what is to be kept is kept; a call that is
 # killed leaves nothing half done, and two at once do not hurt each other.  OMNIMSG_ROWS (100000) is how many are old.
+# slow: 10^5 old rows, made twice
 
 use strict;
 use warnings;
@@ -97,6 +98,44 @@ sub wait_load
 	return (scalar @lines, scalar(grep { $_->[1] ne 'applied' } @lines), 1000 * $times[int(@times * 0.99)], 1000 * $times[-1]);
 }
 
+# watch_locks(SECONDS): a session that asks for what ingest needs of messages and its month, again and again; ->result has the longest wait
+sub watch_locks
+{
+	my ($seconds) = @_;
+	my $watcher = $node->session;
+	my $month = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')");
+
+	$watcher->begin(<<"SQL");
+DO \$\$
+DECLARE
+	until CONSTANT timestamptz := clock_timestamp() + interval '$seconds s';
+	began timestamptz;
+	longest interval := '0';
+BEGIN
+	WHILE clock_timestamp() < until LOOP
+		began := clock_timestamp();
+		LOCK TABLE ONLY omnimsg.messages, ONLY omnimsg.messages_$month IN ROW EXCLUSIVE MODE;
+		longest := greatest(longest, clock_timestamp() - began);
+		COMMIT;
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+	RAISE NOTICE 'longest: %', 1000 * extract(epoch FROM longest);
+END
+\$\$
+SQL
+	return $watcher;
+}
+
+# longest_lock(WATCHER): in ms
+sub longest_lock
+{
+	my ($watcher) = @_;
+	my ($longest) = $watcher->result =~ /longest: ([\d.]+)/ or die 'nobody watched';
+
+	$watcher->close;
+	return $longest;
+}
+
 my $kept = "SELECT (SELECT count(*) FROM omnimsg.consents WHERE address IN ('+15552000001')), (SELECT count(*) FROM omnimsg.opt_out_requests WHERE address = '+15552000001'),
 	(SELECT count(*) FROM omnimsg.audit_logs WHERE created_at < (SELECT min(received_at) FROM omnimsg.events WHERE dedupe_key LIKE 'received:mload%') OR resource_id = '$hold'),
 	(SELECT count(*) FROM omnimsg.events WHERE dedupe_key LIKE 'received:mold-%'),
@@ -143,6 +182,10 @@ is($node->psql("SELECT count(*) $old") . ' ' . $node->psql($kept) . ' ' . $node-
 
 # ---- under load, two at once ----
 
+# Whoever wants a strong lock waits no longer than that, and those who come meanwhile wait behind.
+is($node->psql("SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p WHERE p.proname IN ('omnimsg_maintain', 'lock_soon') AND 'lock_timeout=100ms' = ANY (p.proconfig)"),
+	'lock_soon omnimsg_maintain', 'what keeps house waits 100 ms for a lock at most');
+my $watcher = watch_locks(6);
 my $loaded = load(6);
 my $second = fork // die "fork: $!";
 
@@ -156,6 +199,7 @@ waitpid $second, 0;
 $done = [@$done, @{ maintain() }];
 ($count, $bad, my $with, my $longest) = wait_load($loaded);
 is($bad, 0, "during retention all $count webhooks are applied");
+diag(sprintf 'the longest wait for a lock that ingest needs: %.1f ms', longest_lock($watcher));
 note(sprintf 'a webhook takes %.1f ms at the 99th percentile without retention, %.1f ms during it; the longest took %.1f ms; %d rows were old', $without, $with, $longest, $rows);
 is($node->psql("SELECT count(*) $old AND peer_address <> '+15552000077'"), 0, 'no message past the retention is left');
 is($node->psql("SELECT count(*) $old AND peer_address = '+15552000077'"), $rows / 1000, 'but those under a legal hold are all there');
@@ -181,12 +225,14 @@ is($node->psql($effects), $before, 'and neither has any effect');
 make_old(9);
 $session = $node->session;
 $session->query('BEGIN; SELECT count(*) FROM omnimsg.messages WHERE false');
+$watcher = watch_locks(2);
 $loaded = load(2);
 my $begin = time;
 like($node->psql('SELECT action FROM omnimsg_maintain()'), qr/^partition not dropped: it is in use$/m, 'a month that somebody reads is not dropped');
 note(sprintf 'the call gave up after %.2f s', time - $begin);
 ($count, $bad, undef, $longest) = wait_load($loaded);
 is($bad, 0, 'and no webhook fails for it');
+diag(sprintf 'behind a call that waits for its lock in vain: %.1f ms', longest_lock($watcher));
 note(sprintf 'the longest of %d took %.1f ms', $count, $longest);
 $session->query('COMMIT');
 
