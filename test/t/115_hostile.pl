@@ -4,6 +4,7 @@
 #
 # Where that is possible the test runs in a network of its own, in which this machine has a public address, too.
 # OMNIMSG_ROUNDS=100 repeats the answers, and compares how fast the others are with and without them.
+# slow: providers that are waited for in vain
 
 use strict;
 use warnings;

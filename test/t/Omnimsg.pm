@@ -299,15 +299,18 @@ sub setting
 	return;
 }
 
+# each look of a process of its own costs the others more than what it finds a little later: with PATIENT the pauses grow
 sub _until
 {
-	my ($self, $condition, $timeout) = @_;
-	my $end = time + $timeout;
+	my ($self, $condition, $timeout, $patient) = @_;
+	my $begin = time;
 
 	until ($condition->())
 	{
-		return 0 if time > $end;
-		sleep 0.02;
+		my $waited = time - $begin;
+
+		return 0 if $waited > $timeout;
+		sleep($patient && $waited > 0.3 ? ($waited > 2 ? 0.15 : 0.07) : 0.02);
 	}
 	return 1;
 }
@@ -331,7 +334,7 @@ sub poll
 		my ($status, $out, $err) = $self->_psql($query);
 		chomp($found = $status == 0 ? $out : $err);
 		return $status == 0 && $found eq $expected;
-	}, $timeout // 30);
+	}, $timeout // 30, 1);
 	diag("waited for: $query\nexpected: $expected\nfound: $found");
 	return 0;
 }
