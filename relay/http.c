@@ -66,7 +66,7 @@
  * Threads beyond the connections that may keep alive.  A connection that gets one of
  * these is closed after its answer, so there is always one free again soon.
  */
-#define SPARE_THREADS		8
+#define SPARE_THREADS		32
 
 /* More than any webhook takes */
 #define DRAIN_MS			2500

@@ -32,7 +32,7 @@
 #define EXIT_USAGE		2
 
 /* Descriptors beside those of connections: log, library internals, key file ... */
-#define SPARE_FILES		64
+#define SPARE_FILES		96
 
 /* After SIGTERM: longer than requests are waited for, shorter than anybody waits for us */
 #define STOP_MS			4500
