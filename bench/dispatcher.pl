@@ -229,7 +229,8 @@ sub floor
 		$node->env('OMNIMSG_RELAY_URL') . '/webhooks/telnyx', $url =~ /^https/ ? "$dir/authorities.pem" : ());
 	open my $pipe, '-|', @command or die "floor_post: $!";
 	my ($sent, undef, $cpu) = join('', <$pipe>) =~ /^sent (\d+) seconds (\S+) cpu (\S+)/;
-	close $pipe or die 'floor_post failed';
+	close $pipe;
+	$sent or die 'floor_post failed';
 	return { percent => $cpu / $sent * $wanted * 100 };
 }
 

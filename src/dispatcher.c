@@ -571,12 +571,13 @@ repair(TimestampTz now, TimestampTz *housekept_at)
 
 /*
  * A round costs nearly the same for one message as for ten.  While requests are under way the next one waits for company,
- * half a millisecond for each of them: when few are, nobody waits.  Returns how long still, in ms.
+ * a millisecond for each of them: when few are, nobody waits long, and what was just begun is written before the database is
+ * asked again.  Returns how long still, in ms.
  */
 static long
 gather(TimestampTz now)
 {
-	TimestampTz until = round_at + Min(messages_in_flight() / 2, GATHER_MS) * 1000;
+	TimestampTz until = round_at + Min(messages_in_flight(), GATHER_MS) * 1000;
 
 	return now < round_at || now >= until ? 0 : TimestampDifferenceMilliseconds(now, until);
 }
