@@ -114,6 +114,7 @@ CREATE TEMP TABLE deliberate (relation name, pattern text, reason text);
 INSERT INTO deliberate VALUES
 	('outbox', 'leased_until < \$1', 'leases of a dead worker, when one has ended'),
 	('outbox', 'expires_at <= \$1', 'what is over, twice a minute'),
+	('outbox', 'expires_at > \$1 \+ interval', 'replies of before the clock was set back, when it was and when a worker begins'),
 	('reviews', 'due_at <= \$1 ORDER BY', 'what nobody reviewed in time, twice a minute'),
 	('consent_repairs', 'SKIP LOCKED', 'requests whose consent was locked when they came, of all tenants'),
 	('events', '', 'the journal, whose key is the provider''s: the tenant is not known yet'),
