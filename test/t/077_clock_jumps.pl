@@ -160,6 +160,7 @@ is(scalar(grep { $_->{accepted} } posts(number(30)), posts(number(31))), 0, 'and
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased', 'sending') OR settled_at IS NULL", 0), 'nothing is stuck');
 is($node->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 'the books are balanced');
 open my $log, '<', $node->dir . '/log/postgres.log' or die "postgres.log: $!";
-is(scalar(grep { /\bPANIC\b|TRAP|\bERROR\b|was terminated/ } <$log>), 0, 'and the server met no error');
+# whose time is over at once when the clock is set ahead is tried again
+is(join('', grep { /\bPANIC\b|TRAP|\bERROR\b|was terminated/ && !/canceling statement due to (?:statement|lock) timeout/ } <$log>), '', 'and the server met no error');
 
 done_testing;
