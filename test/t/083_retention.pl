@@ -98,21 +98,20 @@ sub wait_load
 	return (scalar @lines, scalar(grep { $_->[1] ne 'applied' } @lines), 1000 * $times[int(@times * 0.99)], 1000 * $times[-1]);
 }
 
-# watch_locks(SECONDS): a session that asks for what ingest needs of messages and its month, again and again; ->result has the longest wait
+# watch_locks(): a session that asks for what ingest needs of messages and its month, again and again, until longest_lock() is called
 sub watch_locks
 {
-	my ($seconds) = @_;
 	my $watcher = $node->session;
 	my $month = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')");
 
+	$node->psql('CREATE TABLE IF NOT EXISTS watching (over bool); TRUNCATE watching; INSERT INTO watching VALUES (false)');
 	$watcher->begin(<<"SQL");
 DO \$\$
 DECLARE
-	until CONSTANT timestamptz := clock_timestamp() + interval '$seconds s';
 	began timestamptz;
 	longest interval := '0';
 BEGIN
-	WHILE clock_timestamp() < until LOOP
+	WHILE NOT (SELECT over FROM watching) LOOP
 		began := clock_timestamp();
 		LOCK TABLE ONLY omnimsg.messages, ONLY omnimsg.messages_$month IN ROW EXCLUSIVE MODE;
 		longest := greatest(longest, clock_timestamp() - began);
@@ -130,6 +129,8 @@ SQL
 sub longest_lock
 {
 	my ($watcher) = @_;
+
+	$node->psql('UPDATE watching SET over = true');
 	my ($longest) = $watcher->result =~ /longest: ([\d.]+)/ or die 'nobody watched';
 
 	$watcher->close;
@@ -185,7 +186,7 @@ is($node->psql("SELECT count(*) $old") . ' ' . $node->psql($kept) . ' ' . $node-
 # Whoever wants a strong lock waits no longer than that, and those who come meanwhile wait behind.
 is($node->psql("SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p WHERE p.proname IN ('omnimsg_maintain', 'lock_soon') AND 'lock_timeout=100ms' = ANY (p.proconfig)"),
 	'lock_soon omnimsg_maintain', 'what keeps house waits 100 ms for a lock at most');
-my $watcher = watch_locks(6);
+my $watcher = watch_locks();
 my $loaded = load(6);
 my $second = fork // die "fork: $!";
 
@@ -225,7 +226,7 @@ is($node->psql($effects), $before, 'and neither has any effect');
 make_old(9);
 $session = $node->session;
 $session->query('BEGIN; SELECT count(*) FROM omnimsg.messages WHERE false');
-$watcher = watch_locks(2);
+$watcher = watch_locks();
 $loaded = load(2);
 my $begin = time;
 like($node->psql('SELECT action FROM omnimsg_maintain()'), qr/^partition not dropped: it is in use$/m, 'a month that somebody reads is not dropped');
