@@ -788,7 +788,8 @@ main(int argc, char **argv)
 	if (options.idle > 0)
 		open_idlers();
 	begin = finished = now_ns();
-	end = begin + options.seconds * SECOND;
+	/* the last of --rate may be noticed a little late */
+	end = begin + options.seconds * SECOND + (options.rate > 0 ? SECOND / 5 : 0);
 	run();
 	print_result();
 	return 0;
