@@ -100,6 +100,7 @@ typedef enum OmReplyOutcome
 typedef struct OmOwner
 {
 	pg_uuid_t	organization_id;
+	char	   *reply_mode;
 	bool		knows;			/* has an account with the person's address (asked on shared numbers only) */
 	char	   *keyword_label;	/* when the message is one of its own keywords, else NULL */
 	char	   *keyword_language;

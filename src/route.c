@@ -15,18 +15,11 @@
 #include "ingest.h"
 #include "key.h"
 
-/*
- * The organizations of a number, the primary one first.  Whether one of several knows the
- * person is asked only where the number is shared: the subquery is not run otherwise.
- */
+/* The organizations of a number, the primary one first */
 static OmStatement find_owners = {
-	"SELECT w.n, p.organization_id, p.reply_mode,\n"
-	"  count(*) OVER (PARTITION BY w.n) > 1 AND EXISTS (\n"
-	"    SELECT 1 FROM omnimsg.collection_accounts a\n"
-	"     WHERE a.organization_id = p.organization_id\n"
-	"       AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer)), k.label, k.language,\n"
+	"SELECT w.n, p.organization_id, p.reply_mode, k.label, k.language,\n"
 	"  cardinality(o.key_fingerprints) > 0, w.key_id = ANY (o.key_fingerprints), y.public_key\n"
-	"  FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS w(provider, number, peer, key, key_id, n)\n"
+	"  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS w(provider, number, key, key_id, n)\n"
 	"  JOIN omnimsg.inbound_phone_numbers p\n"
 	"    ON p.phone_number = w.number AND p.provider = w.provider\n"
 	"  LEFT JOIN omnimsg.keywords k\n"
@@ -34,7 +27,17 @@ static OmStatement find_owners = {
 	"  LEFT JOIN omnimsg.provider_accounts o ON o.id = p.provider_account_id\n"
 	"  LEFT JOIN omnimsg.provider_keys y ON y.provider_account_id = o.id AND y.fingerprint = w.key_id\n"
 	" ORDER BY w.n, p.is_primary DESC, p.organization_id",
-	5, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+	4, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
+};
+
+/* Which organizations know a person: asked where a number is shared */
+static OmStatement find_knowing = {
+	"SELECT w.n FROM unnest($1, $2) WITH ORDINALITY AS w(organization_id, peer, n)\n"
+	" WHERE EXISTS (\n"
+	"         SELECT 1 FROM omnimsg.collection_accounts a\n"
+	"          WHERE a.organization_id = w.organization_id\n"
+	"            AND (a.primary_phone = w.peer OR a.secondary_phone = w.peer) OFFSET 0)",
+	2, {UUIDARRAYOID, TEXTARRAYOID}, NULL
 };
 
 /* An outbound message by the provider's id, among the organizations of the number it left from */
@@ -93,7 +96,7 @@ is_routed(const OmEvent *event)
  * knows the sender, else the primary one.  It goes to the front of the list.
  */
 static void
-choose_owner(OmEvent *event, char **reply_modes)
+choose_owner(OmEvent *event)
 {
 	int			chosen = 0;
 	int			knowing = 0;
@@ -112,7 +115,7 @@ choose_owner(OmEvent *event, char **reply_modes)
 	event->owners[chosen] = event->owners[0];
 	event->owners[0] = owner;
 	event->organization_id = owner.organization_id;
-	event->reply_mode = reply_modes[chosen];
+	event->reply_mode = owner.reply_mode;
 }
 
 /* The form of a whole message under which an organization may have it as a keyword, or NULL */
@@ -179,11 +182,11 @@ add_to_check(KeyCheck *check, uint64 row)
 	bool		isnull;
 	Datum		key;
 
-	check->registered |= om_field_bool(row, 7);
-	if (!om_field_bool(row, 8))
+	check->registered |= om_field_bool(row, 6);
+	if (!om_field_bool(row, 7))
 		return;
 	check->ours = true;
-	key = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 9, &isnull);
+	key = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 8, &isnull);
 	if (!isnull)
 		check->public_key = DatumGetByteaPP(key);
 }
@@ -218,17 +221,43 @@ refuse(OmEvent *event, const char *reason)
 		psprintf("refused:%s", event->dedupe_key);
 }
 
+/* Which of the organizations that share a number have an account of the person */
+static void
+ask_who_knows(OmEvent **events, int count)
+{
+	OmColumn   *organizations = om_column(UUIDOID, 4);
+	OmColumn   *peers = om_column(TEXTOID, 4);
+	OmOwner   **owners = NULL;
+	int			sharing = 0;
+	uint64		rows;
+
+	for (int i = 0; i < count; i++)
+		if (events[i]->nowners > 1)
+			sharing += events[i]->nowners;
+	if (sharing == 0)
+		return;
+	owners = palloc(sizeof(OmOwner *) * sharing);
+	for (int i = 0; i < count; i++)
+		for (int o = 0; events[i]->nowners > 1 && o < events[i]->nowners; o++)
+		{
+			owners[organizations->count] = &events[i]->owners[o];
+			om_column_add_uuid(organizations, &events[i]->owners[o].organization_id);
+			om_column_add_text(peers, events[i]->kind == OM_EVENT_RECEIVED ? events[i]->from : events[i]->to);
+		}
+	rows = om_db_run_generic(&find_knowing, (Datum[]) {om_column_array(organizations), om_column_array(peers)});
+	for (uint64 row = 0; row < rows; row++)
+		owners[om_field_int(row, 1) - 1]->knows = true;
+}
+
 static void
 route_numbers(OmBatch *batch)
 {
 	OmColumn   *providers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *numbers = om_column(TEXTOID, batch->nevents);
-	OmColumn   *peers = om_column(TEXTOID, batch->nevents);
 	OmColumn   *keys = om_column(TEXTOID, batch->nevents);
 	OmColumn   *key_ids = om_column(TEXTOID, batch->nevents);
 	char	  **key = palloc(sizeof(char *) * Max(batch->nevents, 1));
 	OmEvent   **asked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
-	char	  **reply_modes;
 	uint64		rows;
 
 	for (int i = 0; i < batch->nevents; i++)
@@ -244,15 +273,12 @@ route_numbers(OmBatch *batch)
 		om_column_add_text(key_ids, event->delivery->key_id);
 		om_column_add_text(providers, event->delivery->provider);
 		om_column_add_text(numbers, received ? event->to : event->from);
-		om_column_add_text(peers, received ? event->from : event->to);
 	}
 	if (numbers->count == 0)
 		return;
 
 	rows = om_db_run_generic(&find_owners, (Datum[]) {om_column_array(providers),
-					 om_column_array(numbers), om_column_array(peers),
-					 om_column_array(keys), om_column_array(key_ids)});
-	reply_modes = palloc(sizeof(char *) * Max(rows, 1));
+							 om_column_array(numbers), om_column_array(keys), om_column_array(key_ids)});
 
 	for (uint64 row = 0; row < rows;)
 	{
@@ -268,20 +294,22 @@ route_numbers(OmBatch *batch)
 		for (event->nowners = 0; row < last; row++, event->nowners++)
 		{
 			event->owners[event->nowners].organization_id = *om_field_uuid(row, 2);
-			reply_modes[event->nowners] = om_field_text(row, 3);
-			event->owners[event->nowners].knows = om_field_bool(row, 4);
-			event->owners[event->nowners].keyword_label = om_field_text(row, 5);
-			event->owners[event->nowners].keyword_language = om_field_text(row, 6);
+			event->owners[event->nowners].reply_mode = om_field_text(row, 3);
+			event->owners[event->nowners].knows = false;
+			event->owners[event->nowners].keyword_label = om_field_text(row, 4);
+			event->owners[event->nowners].keyword_language = om_field_text(row, 5);
 			add_to_check(&check, row);
 		}
 		if ((refused = why_refused(event->delivery, &check)) != NULL)
-		{
 			refuse(event, refused);
-			continue;
-		}
-		choose_owner(event, reply_modes);
-		apply_keyword(event, key[n - 1]);
 	}
+	ask_who_knows(asked, numbers->count);
+	for (int i = 0; i < numbers->count; i++)
+		if (asked[i]->nowners > 0)
+		{
+			choose_owner(asked[i]);
+			apply_keyword(asked[i], key[i]);
+		}
 
 	/* Nobody owns the number: 'unassigned' keeps it */
 	for (int i = 0; i < numbers->count; i++)

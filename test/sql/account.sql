@@ -97,3 +97,16 @@ SELECT outcome FROM pg_temp.ingest(pg_temp.received('uncounted', 'STOP', sender 
 SELECT count(*), bool_and(sms_consent = false) AS copied FROM omnimsg.collection_accounts WHERE name = 'many';
 SELECT idx_tup_fetch - :before < 500 AS few FROM pg_stat_xact_user_tables WHERE relid = 'omnimsg.consents'::regclass;
 ROLLBACK;
+-- a load asks for the region of an organization once; one that the same transaction has changed counts at once
+BEGIN;
+DO $$
+BEGIN
+	INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone)
+		SELECT '11111111-1111-7111-8111-111111111111', 'before', '5555550160' FROM generate_series(1, 2);
+	UPDATE omnimsg.organizations SET default_region = 'GB' WHERE id = '11111111-1111-7111-8111-111111111111';
+	INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone)
+		SELECT '11111111-1111-7111-8111-111111111111', 'after', '5555550160' FROM generate_series(1, 2);
+END
+$$;
+SELECT name, primary_phone, count(*) FROM omnimsg.collection_accounts WHERE name IN ('before', 'after') GROUP BY 1, 2 ORDER BY 1 DESC;
+ROLLBACK;
