@@ -92,7 +92,7 @@ INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome, reason, 
 INSERT INTO omnimsg.outbox (organization_id, id, message_id, kind, state, next_attempt_at, expires_at, created_at, settled_at)
 	SELECT o.id, omnimsg.uuid7(), ('01910000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 'notification', CASE WHEN i % 100 = 0 THEN 'queued' ELSE 'sent' END,
 		   now(), now() + interval '1 day', now(), CASE WHEN i % 100 > 0 THEN now() END
-	  FROM generate_series(0, $rows - 1, 100) AS i JOIN bench.organizations o ON o.n = i * 7919 % $rows % 100;
+	  FROM generate_series(0::int8, $rows - 1, 100) AS i JOIN bench.organizations o ON o.n = i * 7919 % $rows % 100;
 SQL
 	say_so('requests, consents, reviews, dead letters and outbox');
 	return;
