@@ -276,7 +276,7 @@ sub _with_relay
 	$node->_kill($node->relay_pid, 'KILL');
 	$self->start_program('relay', %$more);
 	# a relay that the library does not let start is a fault, too, but not the one that was asked for
-	$node->wait_until(sub { (eval { $node->request(GET => '/healthz')->{status} } // 0) == 200 }, 20) or die 'the relay does not start';
+	$node->wait_until(sub { (eval { $node->request(GET => '/healthz')->{status} } // 0) == 200 }, 60) or die 'the relay does not start';
 	_read('/proc/' . $node->relay_pid . '/maps') =~ /\Q$more->{LD_PRELOAD}\E/ or die "the relay runs without $more->{LD_PRELOAD}";
 	$code->();
 	$node->_kill($node->relay_pid, 'KILL') if $node->running($node->relay_pid);
