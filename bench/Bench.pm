@@ -112,12 +112,13 @@ sub _write
 	return;
 }
 
-# row(goal, ours, beside, ratio, wanted, reached): a line of the table; reached is whether the goal is
+# row(goal, ours, beside, ratio, wanted, reached): a line of the table; reached is whether the goal is.  Without a goal (wanted) the
+# figure is only told.
 sub row
 {
 	my %row = @_;
 
-	_write('| ' . join(' | ', map { $_ // '' } @row{qw(goal ours beside ratio wanted)}, $row{reached} ? 'yes' : '**no**') . ' |');
+	_write('| ' . join(' | ', map { $_ // '' } @row{qw(goal ours beside ratio wanted)}, !defined $row{wanted} ? '' : $row{reached} ? 'yes' : '**no**') . ' |');
 	return;
 }
 
