@@ -17,15 +17,13 @@
  * 		DONE		the HTTP thread's, which frees it, once it has been told
  *
  * Who waits is told when the mutex is free again, for otherwise all of a batch would wake up only to
- * wait for it.  What a thread waits on is its own and stays, so that a signal that comes late does no harm.
+ * wait for it.  What a thread waits on is its own, and of an item that is DONE it waits until it is told, however
+ * long that takes: a signal never comes for an item of before.
  */
-#include <linux/futex.h>
+#define _GNU_SOURCE
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "database.h"
@@ -80,10 +78,12 @@ typedef enum ItemState
 	DONE
 } ItemState;
 
-/* What an HTTP thread waits on: a futex, for a condition variable costs a second system call for each of a batch */
+/* What an HTTP thread waits on */
 typedef struct Waiter
 {
-	atomic_uint told;			/* 0 or 1 */
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	bool		told;
 } Waiter;
 
 typedef struct Item
@@ -99,7 +99,7 @@ typedef struct Item
 	struct Item *next;
 } Item;
 
-static _Thread_local Waiter own_waiter;
+static _Thread_local Waiter own_waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_condattr_t monotonic;
@@ -179,23 +179,26 @@ make_item(const OmDelivery *delivery)
 static void
 tell(Waiter *waiter)
 {
-	atomic_store(&waiter->told, 1);
-	syscall(SYS_futex, &waiter->told, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	pthread_mutex_lock(&waiter->mutex);
+	waiter->told = true;
+	pthread_cond_signal(&waiter->cond);
+	pthread_mutex_unlock(&waiter->mutex);
 }
 
 /* False when the moment comes first */
 static bool
 wait_told(Waiter *waiter, int64_t at)
 {
-	int64_t		left;
+	struct timespec until = om_clock_timespec(at);
+	bool		told;
+	int			rc = 0;
 
-	while (atomic_load(&waiter->told) == 0 && (left = at - om_clock_ms()) > 0)
-	{
-		struct timespec time = {left / 1000, left % 1000 * 1000000};
-
-		syscall(SYS_futex, &waiter->told, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0);
-	}
-	return atomic_load(&waiter->told) != 0;
+	pthread_mutex_lock(&waiter->mutex);
+	while (!waiter->told && rc == 0)
+		rc = pthread_cond_clockwait(&waiter->cond, &waiter->mutex, CLOCK_MONOTONIC, &until);
+	told = waiter->told;
+	pthread_mutex_unlock(&waiter->mutex);
+	return told;
 }
 
 /* The caller holds the mutex; the item is in the queue. */
@@ -280,7 +283,7 @@ try_queue(Item *item, bool spooling, int64_t *patience)
 	}
 	waiting++;
 	item->waiter = &own_waiter;
-	atomic_store(&own_waiter.told, 0);
+	own_waiter.told = false;
 	enqueue(item);
 	return OM_FORWARD_LATE;
 }
@@ -320,7 +323,7 @@ await_database(Item *item, int64_t patience)
 			return result;
 		}
 		if (item->state == DONE)
-			deadline = patience = om_clock_ms() + STALLED_AFTER_MS;
+			deadline = patience = INT64_MAX;
 		else
 			patience += STALLED_AFTER_MS;
 		pthread_mutex_unlock(&mutex);

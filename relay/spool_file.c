@@ -25,7 +25,7 @@
 #include "spool_place.h"
 
 #define APPLICATION_ID		0x6f6d7370	/* "omsp" */
-#define SCHEMA_VERSION		2
+#define SCHEMA_VERSION		3
 
 /* Of each delivery, in its row: SQLite believes what it reads */
 #define CHECKSUM_BYTES		16
@@ -83,6 +83,10 @@ struct OmSpoolFile
 "CREATE TABLE damaged (id INTEGER PRIMARY KEY, kind, provider, signature, signed_at, key_id, received_at," \
 " attempts, crashes, next_at, sqlstate, body, checksum);"
 
+/* Of every row, and without the bodies: a relay that starts counts them by it, and need not read all of its spool for that */
+#define COUNTED \
+"CREATE INDEX deliveries_counted ON deliveries (attempts);"
+
 static const char schema[] =
 "CREATE TABLE deliveries ("
 " id INTEGER PRIMARY KEY,"
@@ -99,13 +103,14 @@ static const char schema[] =
 " body BLOB NOT NULL,"
 " checksum BLOB) STRICT;"
 "CREATE INDEX deliveries_tried ON deliveries (next_at) WHERE attempts > 0;"
-DAMAGED;
+COUNTED DAMAGED;
 
 #define COLUMNS "id, kind, provider, signature, signed_at, key_id, received_at, attempts," \
 	" crashes, next_at, sqlstate, body, checksum"
 
 /* Version 1 had no checksums: the rows of then are believed */
-static const char from_version_1[] = "ALTER TABLE deliveries ADD COLUMN checksum BLOB;" DAMAGED;
+static const char from_version_1[] = "ALTER TABLE deliveries ADD COLUMN checksum BLOB;" COUNTED DAMAGED;
+static const char from_version_2[] = COUNTED;
 
 static bool
 is_broken(int code)
@@ -231,10 +236,10 @@ make_schema(OmSpoolFile *file, char *error, size_t error_size)
 		snprintf(error, error_size, "the spool was made by a newer omnimsg-relay");
 		return false;
 	}
-	if (application == APPLICATION_ID && version == 1)
+	if (application == APPLICATION_ID && (version == 1 || version == 2))
 	{
-		snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", from_version_1,
-				 SCHEMA_VERSION);
+		snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT",
+				 version == 1 ? from_version_1 : from_version_2, SCHEMA_VERSION);
 		if (exec(file, sql) == SQLITE_OK)
 			return true;
 		snprintf(error, error_size, "cannot bring the spool up to date: %s", sqlite3_errmsg(file->db));
