@@ -165,6 +165,8 @@ add_spool(Page *page)
 	add_gauge(page, "spool_max_bytes", "What they may take up.", (long) spool.max_bytes);
 	add_gauge(page, "spool_oldest_seconds", "Age of the oldest delivery in the spool.",
 			  (long) (age > 0 ? age / 1000 : 0));
+	add_gauge(page, "spool_damaged", "Deliveries in the spool that are not what was kept, set aside.",
+			  (long) spool.damaged);
 	add_counter(page, "spool_stored_total", "Deliveries put into the spool.", spool.stored);
 	add_counter(page, "spool_replayed_total", "Deliveries that the database has taken from the spool.",
 				spool.replayed);

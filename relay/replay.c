@@ -144,7 +144,7 @@ put_damaged_last(OmSpoolRow *rows, int n)
 		OmLogLine	line;
 
 		rows[i].done = true;
-		om_log_begin(&line, OM_LOG_ERROR, "a delivery in the spool is damaged and is set aside: its provider may send it again");
+		om_log_begin(&line, OM_LOG_ERROR, "a delivery in the spool, which was answered 200, is damaged and is set aside: omnimsg_backfill() can fetch it once more");
 		om_log_number(&line, "row", rows[i].id);
 		om_log_end(&line);
 	}

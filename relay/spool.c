@@ -68,6 +68,7 @@ static atomic_bool failed;
 static atomic_llong deliveries;
 static atomic_llong bytes_used;
 static atomic_llong oldest_at;
+static atomic_llong damaged;
 static atomic_ullong stored;
 static atomic_ullong replayed;
 static atomic_ullong refused;
@@ -83,6 +84,7 @@ note_usage(void)
 	atomic_store(&deliveries, usage.rows);
 	atomic_store(&bytes_used, usage.bytes);
 	atomic_store(&oldest_at, usage.oldest_at);
+	atomic_store(&damaged, usage.damaged);
 }
 
 /* Say what went wrong.  The caller holds the mutex of the file. */
@@ -437,6 +439,7 @@ om_spool_numbers(void)
 		.bytes = atomic_load(&bytes_used),
 		.max_bytes = max_size,
 		.oldest_at = atomic_load(&oldest_at),
+		.damaged = atomic_load(&damaged),
 		.stored = atomic_load(&stored),
 		.replayed = atomic_load(&replayed),
 		.refused = atomic_load(&refused)

@@ -20,6 +20,7 @@ typedef struct OmSpoolNumbers
 	int64_t		bytes;
 	int64_t		max_bytes;
 	int64_t		oldest_at;		/* Unix milliseconds, 0: none */
+	int64_t		damaged;		/* set aside, for people to look at */
 	uint64_t	stored;			/* deliveries kept, since the start */
 	uint64_t	replayed;		/* deliveries that the database has taken out of it */
 	uint64_t	refused;		/* deliveries not kept: full, failed or too slow */

@@ -63,6 +63,7 @@ struct OmSpoolFile
 	sqlite3_stmt *oldest;
 	sqlite3_stmt *page_count;
 	sqlite3_stmt *free_count;
+	sqlite3_stmt *count_damaged;
 	int			lock_fd;
 	char	   *directory;
 	int			page_size;
@@ -190,6 +191,7 @@ measure(OmSpoolFile *file)
 		file->usage.bytes = (pages - unused) * file->page_size;
 	file->unused_bytes = (uint64_t) unused * (uint64_t) file->page_size;
 	file->usage.oldest_at = number_of(file->oldest, 0);
+	file->usage.damaged = number_of(file->count_damaged, 0);
 }
 
 static int
@@ -301,6 +303,7 @@ open_database(OmSpoolFile *file, const char *path, char *error, size_t error_siz
 		prepare(file, &file->oldest, "SELECT received_at FROM deliveries ORDER BY id LIMIT 1") &&
 		prepare(file, &file->page_count, "PRAGMA page_count") &&
 		prepare(file, &file->free_count, "PRAGMA freelist_count") &&
+		prepare(file, &file->count_damaged, "SELECT count(*) FROM damaged") &&
 		prepare(file, &count, "SELECT count(*) FROM deliveries");
 	if (good)
 	{
@@ -354,6 +357,7 @@ om_spool_file_close(OmSpoolFile *file)
 	sqlite3_finalize(file->oldest);
 	sqlite3_finalize(file->page_count);
 	sqlite3_finalize(file->free_count);
+	sqlite3_finalize(file->count_damaged);
 	sqlite3_close(file->db);
 	if (file->lock_fd >= 0)
 		close(file->lock_fd);
@@ -679,6 +683,9 @@ om_spool_file_take(OmSpoolFile *file, OmSpoolRow *rows, int n, size_t max_bytes,
 	int			tried = n / 4 < TRIED_AT_ONCE ? n / 4 : TRIED_AT_ONCE;
 	int			taken;
 
+	/* also in small takes, or new ones that keep coming would leave them no turn */
+	if (tried == 0 && n > 1)
+		tried = 1;
 	delete_undeleted(file);
 	sqlite3_bind_int64(file->take_new, 2, file->passed);
 	taken = read_rows(file, file->take_new, rows, 0, n - tried, &bytes, max_bytes);

@@ -51,6 +51,7 @@ typedef struct OmSpoolUsage
 	int64_t		rows;
 	int64_t		bytes;			/* pages in use; free ones inside the file do not count */
 	int64_t		oldest_at;		/* Unix milliseconds; 0 when there is none */
+	int64_t		damaged;		/* set aside, now or by a relay before; as long as nobody has looked after them */
 } OmSpoolUsage;
 
 /*

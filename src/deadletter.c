@@ -44,7 +44,7 @@ static OmStatement find_keys = {
 /* Whatever its outcome: another replay may have settled it while we waited */
 static OmStatement lock_letter = {
 	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at,\n"
-	"       e.received_at < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval,\n"
+	"       least(e.received_at, e.signed_at) < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval,\n"
 	"       e.fetched_from IS NOT NULL\n"
 	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2\n"
 	"   AND (NOT $3 OR e.organization_id = $4) FOR UPDATE",

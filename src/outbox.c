@@ -17,6 +17,7 @@
 #include "core/token.h"
 #include "gate.h"
 #include "guc.h"
+#include "ingest.h"
 #include "lookup.h"
 #include "message.h"
 #include "outbox.h"
@@ -78,7 +79,7 @@ static OmStatement expire_queued = {EXPIRE_ITEMS(IS_EXPIRED), 1, {TIMESTAMPTZOID
  * nobody knows how long ago.
  */
 #define IS_OF_ANOTHER_CLOCK \
-	"o.state = 'queued' AND o.expires_at > $1 + interval '305 seconds'\n" \
+	"o.state = 'queued' AND o.expires_at > $1 + interval '" CppAsString2(OM_CONFIRMATION_SECONDS) " seconds' + interval '5 seconds'\n" \
 	"   AND o.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply')"
 
 static OmStatement lock_of_another_clock = {LOCK_ITEMS(IS_OF_ANOTHER_CLOCK), 1, {TIMESTAMPTZOID}, NULL};

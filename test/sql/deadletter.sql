@@ -196,4 +196,8 @@ SELECT ordinal, outcome FROM omnimsg_keep_dead(array_fill('telnyx'::text, ARRAY[
 UPDATE omnimsg.events SET received_at = now() - interval '401 days' WHERE dedupe_key ~ '^stale:received:message-c';
 SELECT outcome, reason FROM omnimsg_replay_dead_letters('stale') ORDER BY 1;
 SELECT dedupe_key, outcome, attempts FROM omnimsg.events WHERE dedupe_key ~ 'message-c[12]$' ORDER BY 1;
+-- Nor is a recording of then that comes today, with a time that was signed then
+SELECT ordinal, outcome FROM omnimsg_keep_dead(ARRAY['telnyx'], ARRAY[pg_temp.received('c3', 'hello')], NULL,
+	ARRAY[extract(epoch FROM date_trunc('second', now()) - interval '401 days')::bigint::text], NULL, ARRAY['stale']);
+SELECT outcome, reason FROM omnimsg_replay_dead_letters('stale');
 SELECT received - applied - ignored - dead - pending AS difference, is_conserved FROM omnimsg.conservation ORDER BY provider;

@@ -4,6 +4,7 @@
 #
 # Times are those of the relay's own histogram, and of the client's clock without the time in which
 # the client only waited for a processor.
+# slow: six times ten seconds
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ my $outages = $ENV{OMNIMSG_OUTAGES} || 0;
 my $seed = $ENV{OMNIMSG_SEED} // int rand 2**31;
 my $clients = 8;
 my $pause = 0.15;		# between two requests of a client
-my $fault = 4;			# seconds that the database is away
+my $fault = 10;			# seconds that the database is away
 my $bound = 1.8;
 
 srand $seed;

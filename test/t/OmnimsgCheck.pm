@@ -172,7 +172,7 @@ sub consent
 sub replies
 {
 	my ($self) = @_;
-	my (%posts, %posted, @violations);
+	my (%posts, %posted, %of_item, @violations);
 	my %stopped;
 
 	for my $row (values %{ $self->{sent} })
@@ -191,6 +191,9 @@ sub replies
 			if $post->{accepted} || $post->{http} == 0 || $post->{http} >= 500;
 		push @violations, "a confirmation went to $post->{to}, who said nothing"
 			if $confirms && !$stopped{ $post->{to} };
+		# by the item that its own webhook_url names, also where the worker never learned the provider's id
+		my ($item) = ($post->{webhook_url} // '') =~ /[?&]ob=([0-9a-f-]+)/;
+		push @{ $of_item{$item} }, _seconds($post->{at}) if $confirms && $item && ($post->{accepted} || $post->{http} == 0 || $post->{http} >= 500);
 	}
 	for my $key (sort keys %posts)
 	{
@@ -200,15 +203,17 @@ sub replies
 			if grep { $times[$_] - $times[$_ - 1] < $apart } 1 .. $#times;
 	}
 	# By when the provider was asked: our own sent_at is that of the webhook where nothing else told of it.
-	for my $row ($self->_lines("SELECT o.id, m.external_message_id, extract(epoch FROM q.occurred_at) FROM omnimsg.outbox o
+	for my $row ($self->_lines("SELECT o.id, coalesce(m.external_message_id, ''), extract(epoch FROM q.occurred_at) FROM omnimsg.outbox o
 		JOIN omnimsg.messages m ON m.id = o.message_id
 		JOIN omnimsg.opt_out_requests q ON q.organization_id = o.organization_id AND q.id = o.request_id
-		WHERE o.kind = 'opt_out_confirmation' AND m.external_message_id IS NOT NULL"))
+		WHERE o.kind = 'opt_out_confirmation'"))
 	{
 		my ($item, $id, $asked) = split /\|/, $row;
+		my @times = @{ $of_item{$item} || [] };
 
-		push @violations, "$item was confirmed, and the provider knows nothing of it" if !$posted{$id};
-		push @violations, "$item was confirmed later than 300 s" if $posted{$id} && $posted{$id} > $asked + 300;
+		push @violations, "$item was confirmed, and the provider knows nothing of it" if $id ne '' && !$posted{$id};
+		push @violations, "$item was sent " . @times . ' times' if @times > 1;
+		push @violations, "$item was confirmed later than 300 s" if grep { $_ > $asked + 300 } @times, $posted{$id} // ();
 	}
 	return @violations;
 }

@@ -84,6 +84,7 @@ test_rows(void)
 	is(taken(file, 8, 1000, NOW, false), "one  four again", "new ones come in their order, then one that was tried and is due");
 	is(taken(file, 8, 3, NOW, false), "one again", "no more bytes than are wanted");
 	is(taken(file, 1, 1000, NOW, false), "one", "nor rows");
+	is(taken(file, 2, 1000, NOW, false), "one again", "a small take has room for one that was tried, too");
 	is(taken(file, 8, 1000, NOW + 5000, false), "one  four again late", "the other one when its time has come");
 	is(taken(file, 8, 1000, NOW - 3600000, false), "one  four again late", "and when the clock was set back by an hour");
 
@@ -243,6 +244,7 @@ test_damage(void)
 	for (i = 0; i < n; i++)
 		om_spool_row_free(&rows[i]);
 	ok(om_spool_file_usage(file).rows == 0, "and are in nobody's way");
+	ok(om_spool_file_usage(file).damaged == 3, "but are counted");
 	om_spool_file_close(file);
 	ok(by_hand("SELECT count(*) FROM damaged") == 3, "they are set aside");
 
