@@ -537,6 +537,21 @@ $$;
 REVOKE EXECUTE ON FUNCTION omnimsg.prepare_months(pg_catalog.text, pg_catalog.date) FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.prepare_months(pg_catalog.text, pg_catalog.date) IS 'omnimsg.prepare_month() for all that are missing: which, and how many rows moved for each; it stops after one of which many moved, and says so';
 
+CREATE FUNCTION omnimsg.is_largely_held(part pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rows int8;
+BEGIN
+	EXECUTE format('SELECT count(*) FROM (SELECT 1 FROM (SELECT DISTINCT h.organization_id, h.address FROM omnimsg.legal_holds h WHERE h.released_at IS NULL) AS h '
+				   'JOIN omnimsg.%I m ON m.organization_id = h.organization_id AND (h.address IS NULL OR m.peer_address = h.address) LIMIT 10001) AS w', part)
+	   INTO rows;
+	RETURN rows > 10000;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION omnimsg.is_largely_held(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION omnimsg.is_largely_held(pg_catalog.text) IS 'whether more than 10 000 messages of a month are under a legal hold: to move them, all messages would have to be locked for too long';
+
 CREATE FUNCTION omnimsg.drop_month(part pg_catalog.text) RETURNS pg_catalog.int8
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -716,6 +731,7 @@ DECLARE
 	purged record;
 	more bool := false;
 	old text[];
+	held text[];				-- of these, that stay
 	messages record;
 	audit record;
 	may_drop bool := true;
@@ -741,6 +757,20 @@ BEGIN
 	  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 	 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
 	   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest;
+
+	-- A month of which much is under a legal hold stays, and what is not held goes row by row.
+	held := ARRAY(SELECT p FROM unnest(old) AS p WHERE omnimsg.is_largely_held(p));
+	old := ARRAY(SELECT p FROM unnest(old) AS p WHERE p <> ALL (held) ORDER BY p);
+	FOR object IN SELECT format('omnimsg.%s', p) FROM unnest(held) AS p LOOP
+		SELECT p.* INTO purged FROM omnimsg.purge(object,
+			'NOT EXISTS (SELECT 1 FROM omnimsg.legal_holds h WHERE h.organization_id = t.organization_id AND h.released_at IS NULL '
+			'AND (h.address IS NULL OR h.address = t.peer_address))') p;
+		more := more OR purged.more;
+		CONTINUE WHEN purged.rows = 0;
+		action := 'rows purged';
+		rows := purged.rows;
+		RETURN NEXT;
+	END LOOP;
 
 	-- All rows but a few move before anything is locked.  Strong locks come last, because they are held until the
 	-- end; the parent comes before its partitions, as in every statement.  Who gets no lock at all has made none.
@@ -987,7 +1017,8 @@ AS $$
 			  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 			 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
 			   AND to_date(right(c.relname, 7), 'YYYY_MM') < date_trunc('month', (now() - interval '1 day'
-					- coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC')) AS w
+					- coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC')
+			   AND NOT omnimsg.is_largely_held(c.relname)) AS w
 	HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', format('next month has no partition of omnimsg.%s', w.parent), NULL,

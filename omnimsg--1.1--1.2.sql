@@ -221,7 +221,8 @@ BEGIN
 	-- months that were dropped have left here what was held then
 	object := 'omnimsg.messages_default';
 	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge(object,
-		format('t.created_at < %L AND NOT omnimsg.is_held(t.organization_id, t.id)', oldest)) p;
+		format('t.created_at < %L AND NOT EXISTS (SELECT 1 FROM omnimsg.legal_holds h WHERE h.organization_id = t.organization_id '
+			   'AND h.released_at IS NULL AND (h.address IS NULL OR h.address = t.peer_address))', oldest)) p;
 	RETURN NEXT;
 
 	object := 'omnimsg.reply_windows';

@@ -145,6 +145,19 @@ SELECT action, rows FROM omnimsg_maintain();
 SELECT tableoid::regclass, message_body FROM omnimsg.messages WHERE message_body ~ '^text' ORDER BY 2;
 SELECT omnimsg_release_hold(:'hold');
 SELECT action, rows FROM omnimsg_maintain();
+-- one on so much that moving it would lock the messages for long: the month stays, without what is not held, until the hold is released
+SELECT omnimsg_place_hold(:acme, NULL, 'Doe v. Acme') AS hold \gset
+SELECT omnimsg.make_month('messages', :'old_month') AS moved;
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, created_at)
+	SELECT CASE WHEN n <= 10001 THEN :acme ELSE :unassigned END::uuid, omnimsg.uuid7(), 'inbound', 'sms', '+15555550123', '+15555550199', 'text', 'received', :'old_month'::timestamptz + interval '2 days'
+	  FROM generate_series(1, 10005) AS n;
+SELECT action, object = 'omnimsg.' || :'old' AS the_old_one, rows FROM omnimsg_maintain();
+SELECT action, rows FROM omnimsg_maintain();
+SELECT tableoid = ('omnimsg.' || :'old')::regclass AS the_old_one, organization_id = :acme AS held, count(*) FROM omnimsg.messages WHERE message_body = 'text' GROUP BY 1, 2;
+SELECT finding FROM omnimsg_health() WHERE finding ~ 'default|past';
+SELECT omnimsg_release_hold(:'hold');
+SELECT finding FROM omnimsg_health() WHERE finding ~ 'default|past';
+SELECT action, object = 'omnimsg.' || :'old' AS the_old_one, rows FROM omnimsg_maintain();
 DELETE FROM omnimsg.legal_holds;
 
 -- twenty thousand rows of a kind in a call, and then it says that there may be more
