@@ -322,6 +322,19 @@ is($node->psql(state(number(82))), 'queued, queued', 'and sends nothing from the
 $node->psql('SELECT omnimsg_arm()');
 ok($node->poll(state(number(82)), 'sent, delivered'), 'until it is armed again');
 
+# ---- a round that lasts ----
+
+# A worker takes the time when its round begins, and the first one of a new worker looks for replies of before the clock was set back.
+# What comes while it waits seems to be of the time ahead, and is not.
+my ($late, $old) = (number(90), worker());
+my $arming = held('LOCK TABLE omnimsg.arming IN ACCESS EXCLUSIVE MODE');
+$node->psql("SELECT pg_terminate_backend($old)");
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'omnimsg dispatcher' AND pid <> $old AND wait_event_type = 'Lock'
+	AND clock_timestamp() - xact_start > interval '6 seconds'", 1, 40), 'a new worker has waited for six seconds since its round began');
+is($node->send(from => $late, to => $did, text => 'STOP', attempts => 1)->{http}, 200, 'a STOP comes meanwhile');
+$arming->query('COMMIT');
+ok($node->poll("SELECT o.state @{[item($late)]}", 'sent'), 'and is confirmed') or diag($node->psql("SELECT o.state || ': ' || o.last_error @{[item($late)]}"));
+
 # ---- nothing went wrong on the way ----
 
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE settled_at IS NULL", 0), 'nothing is left over');
