@@ -84,7 +84,7 @@ for my $case (
 	['429|Retry-After: 99999999999999999999', 'queued', qr/429/, '429 for ever'],
 	['429|Retry-After: Thu, 01 Jan 1970 00:00:00 GMT', 'queued', qr/429/, '429 until a day long ago'],
 	['429|Retry-After: Fri, 31 Dec 9999 23:59:59 GMT', 'queued', qr/429/, '429 for eight thousand years'],
-	['403|{"errors":[{"code":"40300","title":"Blocked due to STOP message"}]}', 'suppressed', qr/STOP/, 'a block'],
+	['403|{"errors":[{"code":"40300","title":"Blocked due to STOP message"}]}', 'suppressed', qr/STOP|opted out/, 'a block'],
 	['400|{"errors":[{"code":"40310","title":"Invalid"}]}', 'failed', qr/Invalid/, 'a refusal'],
 	['200|{"data":{"id":"x"},"errors":[{"code":"1"}]}', 'unknown', qr/./, 'an acceptance with errors'])
 {
