@@ -545,7 +545,7 @@ COMMENT ON COLUMN omnimsg.erasures.address_hash IS 'what stands in the place of 
 COMMENT ON COLUMN omnimsg.erasures.key_id IS 'which key: a hash under it of a text that everybody knows';
 COMMENT ON COLUMN omnimsg.erasures.erased_by IS '''role:'' and the database role that asked for it';
 COMMENT ON COLUMN omnimsg.erasures.erased_at IS 'when';
-COMMENT ON COLUMN omnimsg.erasures.counts IS 'rows in which something was replaced: messages, requests, accounts, evidence (raw bytes of deliveries), dead_letters';
+COMMENT ON COLUMN omnimsg.erasures.counts IS 'rows in which something was replaced: messages, requests, accounts, evidence (raw bytes of deliveries), dead_letters; and kept_for_others: deliveries whose bytes stay because another organization needs them';
 COMMENT ON COLUMN omnimsg.erasures.returned_at IS 'when the person, or an import, brought the address back, and the requests got it again; NULL until then';
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.erasures', '');
 

@@ -12,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -46,35 +47,67 @@ static OmStatement find_sending = {
  * Dead letters that name the person: of this organization, or of nobody yet and to one of its numbers.  The digits are
  * looked for, for a plus may be written otherwise.
  */
+#define NAMES(number)	"position(convert_to(ltrim(" number ", '+'), 'UTF8') IN e.raw) > 0"
 #define DEAD_LETTERS \
 	" WHERE e.outcome = 'dead' AND e.raw IS NOT NULL\n" \
-	"   AND position(convert_to(ltrim($2, '+'), 'UTF8') IN e.raw) > 0\n" \
+	"   AND " NAMES("$2") "\n" \
 	"   AND (e.organization_id = $1\n" \
 	"        OR coalesce(e.organization_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000'\n" \
 	"           AND EXISTS (SELECT 1 FROM omnimsg.inbound_phone_numbers n\n" \
-	"                        WHERE n.organization_id = $1\n" \
-	"                          AND position(convert_to(ltrim(n.phone_number, '+'), 'UTF8') IN e.raw) > 0))"
+	"                        WHERE n.organization_id = $1 AND " NAMES("n.phone_number") "))"
 
-static OmStatement count_dead_letters = {
-	"SELECT count(*) FROM omnimsg.events e\n" DEAD_LETTERS,
+/* Locked, as all that organizations share: of two that erase the same person the second one sees what the first one did */
+static OmStatement lock_dead_letters = {
+	"SELECT 1 FROM omnimsg.events e\n" DEAD_LETTERS "\n ORDER BY e.provider, e.dedupe_key FOR UPDATE",
 	2, {UUIDOID, TEXTOID}, NULL
 };
 
 #define RAW_GONE "raw = NULL, raw_sha256 = sha256(e.raw)"
 
+/*
+ * A letter that names a number of another organization as well may be an opt-out that is to be applied there.  It stays
+ * until that one has erased the person, too, after the letter came.
+ */
 static OmStatement erase_dead_letters = {
-	"UPDATE omnimsg.events e SET " RAW_GONE "\n" DEAD_LETTERS,
+	"UPDATE omnimsg.events e SET " RAW_GONE "\n" DEAD_LETTERS "\n"
+	"   AND NOT EXISTS (SELECT 1 FROM omnimsg.inbound_phone_numbers o\n"
+	"                    WHERE o.organization_id <> $1 AND o.phone_number <> $2 AND " NAMES("o.phone_number") "\n"
+	"                      AND NOT EXISTS (SELECT 1 FROM omnimsg.erasures x\n"
+	"                                       WHERE x.address_hash = $3 AND x.organization_id = o.organization_id\n"
+	"                                         AND x.returned_at IS NULL AND x.erased_at >= e.received_at))",
+	3, {UUIDOID, TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * The bytes that prove a request have the number and the text in them.  One delivery to a number that organizations
+ * share, or share no more, proves the requests of them all.
+ */
+#define EVIDENCE \
+	"  FROM (SELECT q.provider, q.dedupe_key FROM omnimsg.opt_out_requests q\n" \
+	"         WHERE q.organization_id = $1 AND q.channel IN ('sms', 'voice', 'email') AND q.address = $2\n" \
+	"        UNION\n" \
+	"        SELECT v.provider, v.dedupe_key FROM omnimsg.reviews v WHERE v.organization_id = $1 AND v.address = $2) AS w\n"
+
+static OmStatement lock_evidence = {
+	"SELECT 1 FROM omnimsg.events e WHERE e.raw IS NOT NULL AND (e.provider, e.dedupe_key) IN (\n"
+	"  SELECT w.provider, w.dedupe_key\n" EVIDENCE ")\n"
+	" ORDER BY e.provider, e.dedupe_key FOR UPDATE",
 	2, {UUIDOID, TEXTOID}, NULL
 };
 
-/* The bytes that prove a request have the number and the text in them */
+/*
+ * They stay while another organization has a request or a review that they prove; the last one to erase the person takes them
+ * along.  Its legal holds need no mention: what it holds it cannot have erased.
+ */
 static OmStatement erase_evidence = {
-	"UPDATE omnimsg.events e SET " RAW_GONE "\n"
-	"  FROM (SELECT q.provider, q.dedupe_key FROM omnimsg.opt_out_requests q\n"
-	"         WHERE q.organization_id = $1 AND q.channel IN ('sms', 'voice', 'email') AND q.address = $2\n"
-	"        UNION\n"
-	"        SELECT v.provider, v.dedupe_key FROM omnimsg.reviews v WHERE v.organization_id = $1 AND v.address = $2) AS w\n"
-	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key AND e.raw IS NOT NULL",
+	"UPDATE omnimsg.events e SET " RAW_GONE "\n" EVIDENCE
+	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key AND e.raw IS NOT NULL\n"
+	"   AND NOT EXISTS (SELECT 1 FROM omnimsg.organizations o JOIN omnimsg.opt_out_requests p ON p.organization_id = o.id\n"
+	"                    WHERE o.id <> $1 AND p.channel IN ('sms', 'voice', 'email') AND p.address = $2\n"
+	"                      AND p.provider = e.provider AND p.dedupe_key = e.dedupe_key)\n"
+	"   AND NOT EXISTS (SELECT 1 FROM omnimsg.reviews r\n"
+	"                    WHERE r.organization_id <> $1 AND r.address = $2\n"
+	"                      AND r.provider = e.provider AND r.dedupe_key = e.dedupe_key)",
 	2, {UUIDOID, TEXTOID}, NULL
 };
 
@@ -215,12 +248,13 @@ address_argument(FunctionCallInfo fcinfo, const pg_uuid_t *organization_id)
 	return om_address_for(address, strchr(address, '@') ? "email" : "sms", om_organization_region(organization_id));
 }
 
-static void
+/* Returns how many dead letters name the person, which are locked */
+static uint64
 refuse_held(const pg_uuid_t *organization_id, const char *address, bool dead_letters)
 {
 	Datum		values[2] = {UUIDPGetDatum(organization_id), CStringGetTextDatum(address)};
 	char		masked[OM_MASK_SIZE];
-	int64		dead;
+	uint64		dead;
 
 	om_mask_address(address, strlen(address), masked, sizeof(masked));
 	if (om_db_run(&find_hold, values) > 0)
@@ -233,14 +267,14 @@ refuse_held(const pg_uuid_t *organization_id, const char *address, bool dead_let
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("a message to \"%s\" is just being sent", masked),
 				 errhint("Try again in a minute.")));
-	om_db_run(&count_dead_letters, values);
-	dead = om_field_int(0, 1);
+	dead = om_db_run(&lock_dead_letters, values);
 	if (dead > 0 && !dead_letters)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg(INT64_FORMAT " dead letter(s) name \"%s\"", dead, masked),
+				 errmsg(UINT64_FORMAT " dead letter(s) name \"%s\"", dead, masked),
 				 errdetail("One of them may be an opt-out that could not be applied, and would be lost."),
 				 errhint("Replay them, see omnimsg.dead_letters; or erase them as well, with dead_letters => true.")));
+	return dead;
 }
 
 /* Lock the consents under both names, so that no request of the person is recorded meanwhile */
@@ -279,13 +313,20 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 	char	   *name;
 	OmAudit    *audit;
 	Datum		values[4];
+	uint64		letters;
 	uint64		dead = 0;
+	uint64		proofs;
 	uint64		evidence;
 	uint64		messages;
 	uint64		requests;
 	uint64		accounts;
 	char	   *counts;
 
+	/* an older snapshot would not show what another organization, that we have waited for, has erased */
+	if (XactIsoLevel != XACT_READ_COMMITTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("omnimsg_erase_person needs transaction isolation level READ COMMITTED")));
 	om_erasure_key_read(&key);
 	if (key.error != NULL)
 		ereport(ERROR,
@@ -300,15 +341,17 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 	address = address_argument(fcinfo, organization_id);
 	name = om_erased_name(&key, address);
 	sodium_memzero(&key, sizeof(key));
-	refuse_held(organization_id, address, dead_letters);
+	letters = refuse_held(organization_id, address, dead_letters);
 
 	values[0] = UUIDPGetDatum(organization_id);
 	values[1] = CStringGetTextDatum(address);
-	values[2] = TimestampTzGetDatum(now);
-	if (dead_letters)
+	values[2] = CStringGetTextDatum(name);
+	if (letters > 0)
 		dead = om_db_run(&erase_dead_letters, values);
+	proofs = om_db_run(&lock_evidence, values);
 	evidence = om_db_run(&erase_evidence, values);
 	om_db_run(&erase_reviews, values);
+	values[2] = TimestampTzGetDatum(now);
 	om_db_run(&drop_queued, values);
 
 	values[2] = CStringGetTextDatum(name);
@@ -326,8 +369,8 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 
 	om_uuid7(id);
 	counts = psprintf("{\"messages\": " UINT64_FORMAT ", \"requests\": " UINT64_FORMAT ", \"accounts\": " UINT64_FORMAT
-					  ", \"evidence\": " UINT64_FORMAT ", \"dead_letters\": " UINT64_FORMAT "}",
-					  messages, requests, accounts, evidence, dead);
+					  ", \"evidence\": " UINT64_FORMAT ", \"dead_letters\": " UINT64_FORMAT ", \"kept_for_others\": " UINT64_FORMAT "}",
+					  messages, requests, accounts, evidence, dead, (proofs - evidence) + (letters - dead));
 	om_db_run(&write_certificate, (Datum[]) {UUIDPGetDatum(organization_id), UUIDPGetDatum(id),
 			  CStringGetTextDatum(name), CStringGetTextDatum(key_id), CStringGetTextDatum(om_audit_role()),
 			  TimestampTzGetDatum(now), CStringGetTextDatum(counts)});

@@ -15,6 +15,7 @@
 
 #include "arguments.h"
 #include "compat.h"
+#include "core/pseudonym.h"
 #include "key.h"
 #include "tenant.h"
 
@@ -121,6 +122,12 @@ read_event(Proof *proof)
 	if (isnull)
 	{
 		because(proof, "the bytes of its event are not there any more: they were erased with the data of the person");
+		return false;
+	}
+	/* the bytes are there for another organization: nothing here says what should be in them */
+	if (om_is_pseudonym(proof->address, strlen(proof->address)))
+	{
+		because(proof, "the data of the person was erased, and with it the address that its event would have to name");
 		return false;
 	}
 	raw = PointerGetDatum(DatumGetByteaPCopy(raw));

@@ -170,6 +170,75 @@ ok($node->poll("SELECT state FROM omnimsg.consents WHERE address = '$emil' AND c
 ok($node->poll("SELECT count(*) FROM omnimsg.consent_repairs", 0), 'with nothing left to do');
 like($node->psql_error("SELECT omnimsg_send('$organization', '$emil', 'Hello')"), qr/OM001/, 'nobody writes to them');
 
+# ---- what organizations share ----
+
+my $partner = '55555555-5555-7555-8555-555555555555';
+my ($shared, $fay, $gus, $hal) = ('+15552000150', map { "+1555200100$_" } 6 .. 8);
+$node->psql(<<"SQL");
+INSERT INTO omnimsg.organizations (id, name) VALUES ('$partner', 'Partner Dental');
+INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id)
+	SELECT '$shared', o, 'telnyx', '$made->{provider_account}' FROM unnest('{$organization, $partner}'::uuid[]) AS o;
+CREATE ROLE admin_ours LOGIN IN ROLE omnimsg_admin;
+CREATE ROLE admin_theirs LOGIN IN ROLE omnimsg_admin;
+SELECT omnimsg_map_role('admin_ours', '$organization'), omnimsg_map_role('admin_theirs', '$partner');
+SELECT omnimsg_add_key('$made->{provider_account}', '@{[$node->public_key]}');
+SQL
+
+# ours(ADDRESS, ...), theirs(ADDRESS, ...): erase it as an administrator of the one or the other; what the certificate counts
+sub erase_as
+{
+	my ($user, $owner, $address, $more) = @_;
+
+	settle();
+	my $id = $node->psql("SELECT omnimsg_erase_person('$owner', '$address'" . ($more // '') . ')', user => $user);
+	return $node->psql("SELECT counts->>'evidence', counts->>'dead_letters', counts->>'kept_for_others' FROM omnimsg.erasures WHERE id = '$id'");
+}
+
+sub ours { return erase_as('admin_ours', $organization, @_) }
+sub theirs { return erase_as('admin_theirs', $partner, @_) }
+
+sub verdicts
+{
+	my ($owner, $condition) = @_;
+	return $node->psql("SELECT string_agg(DISTINCT v.verdict, ' ') FROM omnimsg.opt_out_requests q, omnimsg_reverify(q.id) v
+		WHERE q.organization_id = '$owner' AND q.our_address = '$shared' AND $condition");
+}
+
+is(text($fay, 'please do not text me so often', to => $shared), 200, 'a person writes to a number of two organizations');
+is(text($fay, 'STOP', to => $shared), 200, 'and stops');
+is($node->psql("SELECT count(DISTINCT organization_id), count(DISTINCT dedupe_key) FROM omnimsg.opt_out_requests WHERE address = '$fay'"), '2|1', 'which one delivery proves for both');
+my $their_hold = $node->psql("SELECT omnimsg_place_hold('$partner', NULL, 'a case of theirs')");
+is(ours($fay), '0|0|2', 'one erases the person: the certificate says that bytes stay for others');
+is($node->psql("SELECT count(*) FROM omnimsg.opt_out_requests WHERE organization_id = '$organization' AND address = '$fay'"), 0, 'it has the number in no request');
+is(verdicts($partner, "q.address = '$fay'"), 'proven', 'what the other has is proven still');
+is(verdicts($organization, "q.address LIKE 'erased:%'"), 'not proven', 'its own is not, and is not contradicted either');
+is($node->psql("SELECT count(*) FROM omnimsg.reviews v JOIN omnimsg.events e USING (provider, dedupe_key) WHERE v.organization_id = '$partner' AND v.address = '$fay' AND e.raw IS NOT NULL"), 1,
+	'nor has the other\'s review lost its bytes');
+like($node->psql_error("SELECT omnimsg_erase_person('$partner', '$fay')", user => 'admin_theirs'), qr/a legal hold keeps/, 'whose hold holds');
+$node->psql("SELECT omnimsg_release_hold('$their_hold')");
+is(theirs($fay), '2|0|0', 'the last one to erase the person takes the bytes along');
+is(where($fay), '', 'then the number is nowhere');
+
+is($node->psql("SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('{\"data\":{\"from\":\"$gus\",\"to\":\"$shared\"', 'UTF8'))"), 'dead', 'a letter that cannot be read names a number of both');
+is(ours($gus, ', dead_letters => true'), '0|0|1', 'one erases it: it stays for the other, who may have to apply it');
+is(where($gus), 'omnimsg.events', 'with its bytes, and nothing else has the number');
+is(theirs($gus, ', dead_letters => true'), '0|1|0', 'the other one takes it along');
+is(where($gus), '', 'and nothing is left');
+
+is(text($hal, 'STOP', to => $shared), 200, 'another one stops');
+settle();
+my $first = $node->session(user => 'admin_ours');
+my $second = $node->session(user => 'admin_theirs');
+$first->query('BEGIN');
+$first->query("SELECT omnimsg_erase_person('$organization', '$hal')");
+$second->begin("SELECT omnimsg_erase_person('$partner', '$hal')");
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE usename = 'admin_theirs' AND wait_event_type = 'Lock'", 1), 'who erases the same person at the same time waits');
+$first->query('COMMIT');
+$second->result;
+$_->close for $first, $second;
+is(where($hal), '', 'and leaves nothing for the other');
+like($node->psql_error("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT omnimsg_erase_person('$partner', '$hal')"), qr/25001: omnimsg_erase_person needs .*READ COMMITTED/, 'it wants to see what others have erased');
+
 # ---- a key that is lost ----
 
 rename $key, "$key.away" or die "$key: $!";
