@@ -346,6 +346,8 @@ $$;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_retire_key(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.omnimsg_retire_key(pg_catalog.uuid, pg_catalog.text) IS 'accept a key of a provider account no longer; what it signed until now stays proven; false when it was not accepted; audited';
 
+COMMENT ON FUNCTION @extschema@.omnimsg_assign_number(pg_catalog.text, pg_catalog.uuid, pg_catalog.bool) IS 'give a number to an organization, with what it brings: from nobody''s its messages, reviews and all opt-outs; from another organization the opt-outs that stand and the reviews that are open; from neither anything that would let the new one write; share leaves it to the others, too; a row for each kind of thing; safe to repeat; what is said to the number waits until the transaction ends';
+
 --
 -- Evidence: what proves years later that the provider delivered a request
 --
@@ -789,6 +791,17 @@ AS $$
 	SELECT 'warning', 'provider accounts accept any key', string_agg(format('"%s"', a.name), ', ' ORDER BY a.name),
 		   'Register the public key of each with omnimsg_add_key(): without it a key of one account reaches the numbers of another, and nothing is verified again here.'
 	  FROM omnimsg.provider_accounts a WHERE a.key_fingerprints = '{}' HAVING count(*) > 0
+	UNION ALL
+	SELECT 'warning', 'numbers without a provider account accept any key',
+		   format('%s: %s', count(*), left(string_agg(w.masked, ', ' ORDER BY w.masked), 200)),
+		   'Name the account of each in provider_account_id of omnimsg.inbound_phone_numbers: the keys that are registered for it do not count for them.'
+	  FROM (SELECT DISTINCT n.provider, n.phone_number, @extschema@.omnimsg_mask_phone(n.phone_number) AS masked
+			  FROM omnimsg.inbound_phone_numbers n
+			 WHERE n.provider_account_id IS NULL
+			   AND NOT EXISTS (SELECT 1 FROM omnimsg.inbound_phone_numbers o		-- of those that share it one with keys is enough
+								 JOIN omnimsg.provider_accounts a ON a.id = o.provider_account_id
+								WHERE o.phone_number = n.phone_number AND o.provider = n.provider AND a.key_fingerprints <> '{}')) AS w
+	HAVING count(*) > 0
 	UNION ALL
 	SELECT 'warning', 'a key is registered by its fingerprint only', string_agg(format('"%s"', a.name), ', ' ORDER BY a.name),
 		   'Give the public key to omnimsg_add_key(): without it nothing is verified again here, and nothing can be proven later.'

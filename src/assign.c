@@ -3,9 +3,10 @@
  *		A number changes hands: from nobody's to an organization's, or from one to another.
  *
  * What people asked of the number must go on holding, and nothing may be allowed that nobody
- * allowed.  A number of nobody's brings everything that was said to it.  One of another organization
- * brings the opt-outs that stand, because a person told this number to stop and cannot know
- * who has it now; opt-ins were given to the other organization and stay there.
+ * allowed.  A number of another organization brings the opt-outs that stand, because a person told this
+ * number to stop and cannot know who has it now; opt-ins were given to the other organization and stay there.  One of
+ * nobody's brings all opt-outs, and no opt-in either: it was given to nobody, and no key of an account
+ * says that the provider delivered it.  For the same reason it takes no opt-out back.
  */
 #include "postgres.h"
 
@@ -85,15 +86,15 @@ static OmStatement copy_reviews = {
 };
 
 /*
- * What the number brings from an organization, oldest first: the opt-outs that stand, or ($5) all
- * of it.  What one of those in $4 has already was brought before.
+ * What the number brings from an organization, oldest first: the opt-outs that stand, and ($5) those that
+ * were taken back.  What one of those in $4 has already was brought before.
  */
 static OmStatement find_requests = {
 	"SELECT q.channel, q.address, q.our_address_only, q.request_type, q.scope, q.source, q.rule,\n"
 	"       q.matched_text, q.message_id, q.provider, q.dedupe_key, q.occurred_at, q.id\n"
 	"  FROM omnimsg.opt_out_requests q\n"
 	" WHERE q.organization_id = $2 AND q.our_address = $1 AND (q.occurred_at, q.id) > ($6, $7)\n"
-	"   AND ($5 OR q.request_type = 'opt_out' AND NOT EXISTS (\n"
+	"   AND q.request_type = 'opt_out' AND ($5 OR NOT EXISTS (\n"
 	"             SELECT 1 FROM omnimsg.opt_out_requests i\n"
 	"              WHERE i.organization_id = q.organization_id AND i.channel = q.channel\n"
 	"                AND i.address = q.address AND i.request_type = 'opt_in'\n"
@@ -146,7 +147,7 @@ read_request(uint64 row, const char *number, const pg_uuid_t *to, const char *no
 }
 
 /*
- * Copy what the number brings from an organization, all of it or the opt-outs that stand, but for what one
+ * Copy the opt-outs that the number brings from an organization, all or those that stand, but for what one
  * of known_to has; returns how many requests that were.
  */
 static int64
@@ -253,14 +254,10 @@ omnimsg_assign_number(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < nowners; i++)
 		copied += copy_requests(number, owners[i], to, known_to, false, audit, now);
 
-	/*
-	 * What was said while it was nobody's went to the first that got it, and a START from then is none to
-	 * the next one.  An opt-out that no owner has, perhaps because the number came to them by another way than
-	 * this function, still comes along: better one too many than one too few.
-	 */
+	/* Also what was said while it was nobody's and no owner has, perhaps because the number came to them by INSERT */
 	for (uint64 i = 0; i < nowners; i++)
 		om_column_add_uuid(known_to, owners[i]);
-	copied += copy_requests(number, &om_nil_uuid, to, known_to, nowners == 0, audit, now);
+	copied += copy_requests(number, &om_nil_uuid, to, known_to, true, audit, now);
 	put_row(out, "omnimsg.opt_out_requests", copied);
 
 	om_audit_add(audit, to, "NUMBER_ASSIGNED", "organization", to, NULL,

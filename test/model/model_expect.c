@@ -120,7 +120,7 @@ is_known_to(const Sequence *s, const Request *request, int organization)
 }
 
 /*
- * What a number brings from one organization to another, all of it or the opt-outs that stand, but for what
+ * The opt-outs that a number brings from one organization to another, all or those that stand, but for what
  * one of those given has; returns how many requests.
  */
 static int
@@ -140,7 +140,7 @@ bring(Sequence *s, int number, int from, int to, bool all, const int *known_to, 
 		if (r->organization != from || r->ours != number || known)
 			continue;
 		n = select_requests(s, from, r->channel, r->address, others);
-		if (all || (r->out && model_stands(others, n, r->scope, FOREVER, FOREVER, r)))
+		if (r->out && (all || model_stands(others, n, r->scope, FOREVER, FOREVER, r)))
 			brought[count++] = *r;
 	}
 	for (int i = 0; i < count; i++)
@@ -152,25 +152,20 @@ bring(Sequence *s, int number, int from, int to, bool all, const int *known_to, 
 }
 
 /*
- * A number of nobody's brings all that was said to it, and the reviews; one of other organizations
- * brings the opt-outs that stand and were made through it, and of what was said in nobody's time the
- * opt-outs that they have not got.
+ * A number of nobody's brings all opt-outs that were said to it, and the reviews; one of other organizations
+ * brings the opt-outs that stand and were made through it, and of nobody's time those that they have not got.
  */
 int
 expect_assign(Sequence *s, int number, int to)
 {
 	Number	   *n = &s->numbers[number];
 	int			count = 0;
-	int			others = 0;
 
 	for (int from = NOBODY + 1; from < ORGANIZATIONS; from++)
 		for (int o = 0; o < n->nowners; o++)
 			if (n->owners[o] == from && from != to)
-			{
 				count += bring(s, number, from, to, false, NULL, 0);
-				others++;
-			}
-	count += bring(s, number, NOBODY, to, others == 0, n->owners, n->nowners);
+	count += bring(s, number, NOBODY, to, true, n->owners, n->nowners);
 	for (Review *v = s->reviews; v < s->reviews + s->nreviews; v++)
 		if (v->organization == NOBODY && s->events[v->event].number == number)
 			v->organization = to;

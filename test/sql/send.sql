@@ -238,7 +238,10 @@ SELECT * FROM pg_temp.calls('SELECT * FROM omnimsg_assign_number(%s)',
 SELECT outcome, intent, reply FROM pg_temp.ingest(pg_temp.received('n1', 'STOP', sender => '+15555550123', receiver => '+15555550196'));
 SELECT outcome, intent, reply FROM pg_temp.ingest(pg_temp.received('n2', 'START', sender => '+15555550181', receiver => '+15555550196'));
 SELECT outcome, intent, reply FROM pg_temp.ingest(pg_temp.received('n3', 'Wrong number', sender => '+15555550182', receiver => '+15555550196'));
+SELECT outcome, intent, reply FROM pg_temp.ingest(pg_temp.received('n4', 'STOP', now() - interval '2 minutes', sender => '+15555550183', receiver => '+15555550196'));
+SELECT outcome, intent, reply FROM pg_temp.ingest(pg_temp.received('n5', 'START', now() - interval '1 minute', sender => '+15555550183', receiver => '+15555550196'));
 SELECT count(*) AS of_nobody FROM omnimsg.messages WHERE organization_id = :unassigned;
+-- every opt-out comes along, and no START, nor does one take an opt-out back: it was said to nobody
 SELECT * FROM omnimsg_assign_number('555-555-0196', :acme);
 SELECT m.from_number, m.account_id IS NOT NULL AS linked, c.state,
 	   (SELECT count(*) FROM omnimsg.reviews v WHERE v.message_id = m.id AND v.organization_id = m.organization_id) AS reviews

@@ -193,6 +193,26 @@ for my $case ([$shared, $fingerprint, 'applied|', 'the key of the one'], [$share
 is($node->psql("SELECT string_agg(DISTINCT verdict, ' ') FROM omnimsg.opt_out_requests q, omnimsg_reverify(q.id) WHERE q.our_address IN ('$shared', '$open')"),
 	'proven', 'what any of them signed is proven for each');
 
+# ---- a number without an account, and one that nobody has yet ----
+
+my ($loose, $nobodys) = ('+15552000400', '+15552000401');
+my $named = "SELECT detail FROM omnimsg_health() WHERE finding = 'numbers without a provider account accept any key'";
+is($node->psql($named), '', 'each number has an account');
+$node->psql("INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, reply_mode) VALUES ('$loose', '$organization', 'off');
+	UPDATE omnimsg.inbound_phone_numbers SET provider_account_id = NULL WHERE phone_number = '$open' AND organization_id = '$partner'");
+is($node->psql($named), '1: ' . $node->psql("SELECT omnimsg_mask_phone('$loose')"), 'health names one that has none, unless another that shares it has keys');
+is(ingest($node->signed(from => '+15550100250', to => $loose, text => 'STOP')->{body}, undef, undef, undef), 'applied|replies are off for the number', 'for any key reaches it');
+
+for my $said (['+15550100251', 'STOP'], ['+15550100251', 'START'], ['+15550100252', 'START'])
+{
+	my ($from, $text) = @$said;
+
+	is(ingest($node->signed(from => $from, to => $nobodys, text => $text)->{body}, undef, undef, undef), 'applied|', "somebody makes up a $text for a number that nobody has yet");
+}
+is($node->psql("SELECT rows FROM omnimsg_assign_number('$nobodys', '$organization') WHERE object = 'omnimsg.opt_out_requests'"), 2, 'its first owner gets what opts out');
+is($node->psql("SELECT address, channel, state FROM omnimsg.consents WHERE organization_id = '$organization' AND address IN ('+15550100251', '+15550100252') ORDER BY 1, 2"),
+	"+15550100251|sms|opted_out\n+15550100251|voice|opted_out", 'and no consent that was planted there');
+
 # ---- what is fetched from the provider's list has no signature ----
 
 # lost(NUMBER, TEXT): its webhook does not arrive
