@@ -732,6 +732,32 @@ AS $$
 	 WHERE r.are_set AND c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p') AND c.relrowsecurity
 	   AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'owner')
 	UNION ALL
+	SELECT 'error', 'deploy/roles.sql must be run again', 'the role omnimsg_worker does not exist',
+		   'The worker acts as the owner until then, who sees more than it has to.'
+	  FROM roles r WHERE r.are_set AND to_regrole('omnimsg_worker') IS NULL
+	UNION ALL
+	SELECT 'error', 'deploy/roles.sql must be run again',
+		   format('omnimsg_worker has no right to omnimsg.%1$s or no policy there', string_agg(c.relname, ', omnimsg.' ORDER BY c.relname)),
+		   'The worker sees nothing of it; without one for omnimsg.outbox it acts as the owner, who sees more than it has to.'
+	  FROM pg_class c, roles r
+	 WHERE r.are_set AND to_regrole('omnimsg_worker') IS NOT NULL
+	   AND c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p') AND c.relrowsecurity AND NOT c.relispartition
+	   AND (c.relname IN ('messages', 'outbox') OR has_any_column_privilege(to_regrole('omnimsg_worker'), c.oid, 'SELECT, INSERT, UPDATE'))
+	   AND NOT (has_any_column_privilege(to_regrole('omnimsg_worker'), c.oid, 'SELECT, INSERT, UPDATE')
+				AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'worker'
+							   AND p.polroles = ARRAY[to_regrole('omnimsg_worker')::oid]))
+	HAVING count(*) > 0
+	UNION ALL
+	-- itself, or by a role that it may become
+	SELECT 'error', 'a role of the tenants sees the rows of all of them',
+		   string_agg(DISTINCT format(CASE WHEN b.oid = p.oid THEN '"%s"' ELSE '"%s" as "%s"' END, p.rolname, b.rolname), ', '),
+		   'Row level security does not hold for superusers and roles with BYPASSRLS: take that from it, or its membership or mapping.'
+	  FROM pg_roles p JOIN pg_roles b ON (b.rolbypassrls OR b.rolsuper) AND (b.oid = p.oid OR NOT p.rolsuper AND pg_has_role(p.oid, b.oid, 'MEMBER'))
+	 CROSS JOIN (VALUES (ARRAY['omnimsg_owner', 'omnimsg_worker', 'omnimsg_relay', 'omnimsg_agent', 'omnimsg_auditor', 'omnimsg_admin'])) AS g (names)
+	 WHERE EXISTS (SELECT 1 FROM omnimsg.tenant_roles t WHERE t.role_name = p.rolname) OR p.rolname = ANY (g.names)
+		OR NOT p.rolsuper AND EXISTS (SELECT 1 FROM unnest(g.names) AS n (name) WHERE pg_has_role(p.oid, to_regrole(n.name), 'MEMBER'))
+	HAVING count(*) > 0
+	UNION ALL
 	SELECT 'error', 'a role may act as the owner of all messages', string_agg(format('%s is a member of omnimsg_owner', m.member::regrole), ', '),
 		   'Nobody should be: run deploy/roles.sql, which ends it.'
 	  FROM pg_auth_members m WHERE m.roleid = to_regrole('omnimsg_owner') HAVING count(*) > 0

@@ -13,8 +13,10 @@
 
 #include <sodium.h>
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/policy.h"
@@ -31,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "account.h"
 #include "arm.h"
@@ -89,7 +92,25 @@ om_dispatcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* A role that nobody may log in as cannot connect, so it is taken on, where deploy/roles.sql has given it its rights */
+static Oid
+schema_owner(Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner = connected_as;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * A role that nobody may log in as cannot connect, so it is taken on, where deploy/roles.sql has given it its rights.  Where they
+ * were lost since, with a restore or by hand, confirmations of STOP must not wait until somebody looks, and nothing
+ * may be done as a superuser: then it is the owner, as whom the functions act as well.
+ */
 static void
 act_as_worker(void)
 {
@@ -98,7 +119,11 @@ act_as_worker(void)
 	Oid			outbox = OidIsValid(tables) ? get_relname_relid("outbox", tables) : InvalidOid;
 
 	GetUserIdAndSecContext(&connected_as, &connected_context);
-	if (OidIsValid(role) && OidIsValid(outbox) && OidIsValid(get_relation_policy_oid(outbox, "worker", true)))
+	if (!OidIsValid(outbox))
+		return;
+	if (!OidIsValid(role) || !OidIsValid(get_relation_policy_oid(outbox, "worker", true)))
+		role = schema_owner(tables);
+	if (!superuser_arg(role))
 		SetUserIdAndSecContext(role, connected_context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
@@ -160,6 +185,22 @@ tell_if_armed(bool found, const char *reason)
 	}
 }
 
+/* Say in the log, once, as whom it works when that is not the role that is meant for it */
+static void
+tell_role(void)
+{
+	static Oid	told = InvalidOid;
+	Oid			role = GetUserId();
+
+	if (role != told && role == schema_owner(get_namespace_oid("omnimsg", false)) && role != connected_as)
+		ereport(WARNING,
+				(errmsg("omnimsg dispatcher: works in database \"%s\" as role \"%s\"", om_database,
+						GetUserNameFromId(role, false)),
+				 errdetail("The role omnimsg_worker or its policies are missing."),
+				 errhint("Run deploy/roles.sql again.")));
+	told = role;
+}
+
 /*
  * Is the extension there, and is the database armed?  Runs in a transaction of its own.
  */
@@ -194,6 +235,8 @@ look_for_extension(void)
 	if (found)
 		armed = om_arm_check(&reason);
 	tell_if_armed(found, reason);
+	if (found)
+		tell_role();
 	om_worker_end();
 	return found;
 }

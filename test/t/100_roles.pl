@@ -146,6 +146,13 @@ for my $case (
 	['CREATE POLICY more ON omnimsg.outbox USING (true)', 'DROP POLICY more ON omnimsg.outbox', qr/has a policy of somebody else's\|It is called "more"/, 'one more policy'],
 	['ALTER VIEW omnimsg.dead_letters SET (security_invoker = false)', 'ALTER VIEW omnimsg.dead_letters SET (security_invoker = true)',
 		qr/omnimsg\.dead_letters shows more/, 'a view with the rights of its owner'],
+	['DROP POLICY worker ON omnimsg.messages', 'CREATE POLICY worker ON omnimsg.messages TO omnimsg_worker USING (true)',
+		qr/must be run again\|omnimsg_worker has no right to omnimsg\.messages or no policy there$/m, 'a table of which the worker sees nothing'],
+	['CREATE ROLE desk BYPASSRLS IN ROLE omnimsg_agent', 'DROP ROLE desk', qr/sees the rows of all of them\|"desk"$/m, 'a member of a group that row level security does not hold for'],
+	["CREATE ROLE desk IN ROLE omnimsg_agent; SELECT omnimsg_map_role('desk', '$made->{organization}'); REVOKE omnimsg_agent FROM desk; ALTER ROLE desk BYPASSRLS",
+		"SELECT omnimsg_map_role('desk', NULL); DROP ROLE desk", qr/sees the rows of all of them\|"desk"$/m, 'a role like that which acts for an organization'],
+	['CREATE ROLE desk IN ROLE omnimsg_agent; CREATE ROLE keys BYPASSRLS ROLE desk', 'DROP ROLE desk, keys', qr/sees the rows of all of them\|"desk" as "keys"$/m, 'one that may become such a role'],
+	['ALTER ROLE omnimsg_relay BYPASSRLS', 'ALTER ROLE omnimsg_relay NOBYPASSRLS', qr/sees the rows of all of them\|"omnimsg_relay"$/m, 'the relay as one'],
 	['GRANT SELECT ON omnimsg.reviews TO PUBLIC', 'REVOKE ALL ON omnimsg.reviews FROM PUBLIC', qr/omnimsg\.reviews is open to everybody/, 'a table that everybody may read'])
 {
 	my ($change, $back, $finding, $title) = @$case;
@@ -192,6 +199,26 @@ ok($node->wait_until(sub { open my $log, '<', $node->dir . '/log/postgres.log' o
 	'a right that is taken from the worker is gone');
 roles_sql();
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state = 'sent'", 2), 'and comes back with deploy/roles.sql');
+
+# what is lost of the worker's rights: nobody waits for a confirmation, and nothing is done as a superuser
+my $log = sub { open my $file, '<', $node->dir . '/log/postgres.log' or die $!; local $/; return <$file> };
+for my $case (
+	['its policy', 'DROP POLICY worker ON omnimsg.outbox', \&roles_sql, qr/must be run again\|omnimsg_worker has no right to omnimsg\.outbox or no policy there$/m],
+	['its role', 'ALTER ROLE omnimsg_worker RENAME TO somewhere_else', sub { $node->psql('ALTER ROLE somewhere_else RENAME TO omnimsg_worker') },
+		qr/must be run again\|the role omnimsg_worker does not exist$/m])
+{
+	my ($title, $lose, $restore, $finding) = @$case;
+	my $from = '+1555200100' . ($title =~ /role/ ? 3 : 2);
+
+	$node->psql("$lose; TRUNCATE public.seen");
+	like(findings(), $finding, "without $title: health says so");
+	is($node->send(from => $from, to => $made->{did}, text => 'STOP')->{http}, 200, 'a STOP');
+	ok($node->poll("SELECT o.state FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id WHERE m.to_number = '$from'", 'sent'), 'is confirmed');
+	is($node->psql('SELECT DISTINCT name FROM public.seen'), 'omnimsg_owner', 'by the worker as omnimsg_owner, and not as a superuser');
+	like($log->(), qr/works in database "omnimsg" as role "omnimsg_owner"\n.*omnimsg_worker or its policies are missing/, 'which the log tells');
+	$restore->();
+	is(findings(), '', 'and all is well again');
+}
 
 # what pg_cron keeps of its jobs is another extension's, and closed to other roles by policies of its own
 $node->psql(<<'SQL');
