@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -24,6 +25,7 @@
 #include "core/mask.h"
 #include "erased.h"
 #include "ingest.h"
+#include "view.h"
 
 OM_SQL_FUNCTION(omnimsg_erase_person);
 OM_SQL_FUNCTION(omnimsg_export_person);
@@ -235,7 +237,8 @@ static OmStatement export_person = {
 	"                     'resource_type', l.resource_type, 'resource_id', l.resource_id, 'value', l.new_value)\n"
 	"                     ORDER BY l.created_at, l.id), '[]')\n"
 	"              FROM omnimsg.audit_logs l\n"
-	"             WHERE l.organization_id = $1 AND l.resource_id IN (SELECT r.id FROM resource r)))::text",
+	"             WHERE l.organization_id = $1 AND l.resource_id IN (SELECT r.id FROM resource r)))::text,\n"
+	"  ARRAY(SELECT m.id FROM message m ORDER BY m.created_at, m.id)",
 	3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
@@ -395,6 +398,9 @@ omnimsg_export_person(PG_FUNCTION_ARGS)
 	char	   *name = NULL;
 	char	   *address;
 	char	   *json;
+	Datum	   *message_ids;
+	int			count;
+	bool		isnull;
 	OmAudit    *audit;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -403,6 +409,8 @@ omnimsg_export_person(PG_FUNCTION_ARGS)
 	om_db_run(&export_person, (Datum[]) {UUIDPGetDatum(organization_id), CStringGetTextDatum(address),
 			  TimestampTzGetDatum(now)});
 	json = om_field_text(0, 1);
+	deconstruct_array(DatumGetArrayTypePCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)),
+					  UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &message_ids, NULL, &count);
 
 	/* The trail says whose data it was to whoever has the key, and to nobody else */
 	om_erasure_key_read(&key);
@@ -413,6 +421,7 @@ omnimsg_export_person(PG_FUNCTION_ARGS)
 	om_audit_add(audit, organization_id, "PERSON_EXPORTED", "person", NULL, NULL,
 				 om_audit_json("address_hash", name, NULL));
 	om_audit_write(audit);
+	om_view_note(organization_id, message_ids, count, true);
 	json = MemoryContextStrdup(context, json);
 	SPI_finish();
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));

@@ -3,15 +3,19 @@
  *		Texts of messages for people to read: each one that is shown is put on record.
  *
  * The row of the audit trail is of the transaction that reads, and goes with it if that is rolled back, when somebody
- * has read the text all the same.  Then the log of the server says so.
+ * has read the text all the same.  Then the log of the server says who has read what.  A prepared transaction may be
+ * rolled back when nobody knows any more, so there is none that has read texts.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "arguments.h"
@@ -19,6 +23,7 @@
 #include "compat.h"
 #include "ingest.h"
 #include "tenant.h"
+#include "view.h"
 
 OM_SQL_FUNCTION(omnimsg_read_message);
 OM_SQL_FUNCTION(omnimsg_read_conversation);
@@ -43,59 +48,130 @@ static OmStatement find_conversation = {
 	4, {UUIDOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
-/* Texts that this transaction has shown, by the subtransaction that may take their rows of the audit trail back */
-static SubTransactionId shown_in = InvalidSubTransactionId;
-static int	shown = 0;
+/* Messages that are named in the log; of more it says how many */
+#define MAX_NAMED	10
 
-static void
-tell_of_rollback(void)
+/* What one actor was shown of one organization, in a subtransaction that may take its rows of the audit trail back */
+typedef struct Shown
 {
-	if (shown > 0)
-		ereport(LOG,
-				(errmsg("omnimsg: %d message texts were read in a transaction that was rolled back", shown),
-				 errdetail("The audit trail may not have them."),
-				 errhidestmt(true)));
-	shown = 0;
-	shown_in = InvalidSubTransactionId;
+	struct Shown *next;
+	SubTransactionId subtransaction;
+	pg_uuid_t	organization_id;
+	char	   *actor;
+	int			texts;
+	int			exports;
+	pg_uuid_t	named[MAX_NAMED];	/* the first of the texts */
+} Shown;
+
+/* Of this transaction, the latest first; in its memory */
+static Shown *shown = NULL;
+
+/* No catalog can be asked any more */
+static void
+tell_of_rollback(const Shown *entry)
+{
+	StringInfoData ids;
+
+	initStringInfo(&ids);
+	for (int i = 0; i < Min(entry->texts, MAX_NAMED); i++)
+		appendStringInfo(&ids, "%s%s", i ? ", " : "", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&entry->named[i]))));
+	if (entry->texts > MAX_NAMED)
+		appendStringInfo(&ids, " and %d more", entry->texts - MAX_NAMED);
+	ereport(LOG,
+			(errmsg("omnimsg: %s was shown %d message texts and %d exports of organization %s in a transaction that was rolled back; messages: %s",
+					entry->actor, entry->texts, entry->exports,
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&entry->organization_id))),
+					entry->texts ? ids.data : "none"),
+			 errdetail("The audit trail does not have it."),
+			 errhidestmt(true)));
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT)
-		tell_of_rollback();
-	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	switch (event)
 	{
-		shown = 0;
-		shown_in = InvalidSubTransactionId;
+		case XACT_EVENT_PRE_PREPARE:
+			/* rolled back later, by whatever session, it would leave nothing */
+			if (shown != NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has read texts of messages"),
+						 errhint("COMMIT it.")));
+			break;
+		case XACT_EVENT_ABORT:
+			for (Shown *entry = shown; entry != NULL; entry = entry->next)
+				tell_of_rollback(entry);
+			shown = NULL;
+			break;
+		case XACT_EVENT_COMMIT:
+			shown = NULL;
+			break;
+		default:
+			break;
 	}
 }
 
-/* Subtransactions have growing numbers, so an earlier one that is rolled back takes the later ones along */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId self, SubTransactionId parent, void *arg)
 {
-	if (shown_in != self)
+	Shown	  **link = &shown;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
 		return;
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		tell_of_rollback();
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-		shown_in = parent;
+	while (*link != NULL)
+	{
+		Shown	   *entry = *link;
+
+		if (entry->subtransaction == self && event == SUBXACT_EVENT_ABORT_SUB)
+		{
+			tell_of_rollback(entry);
+			*link = entry->next;
+			continue;
+		}
+		if (entry->subtransaction == self)
+			entry->subtransaction = parent;
+		link = &entry->next;
+	}
 }
 
-static void
-note_shown(int count)
+/* The latest entry, where it says the same but for the messages */
+static Shown *
+find_entry(const pg_uuid_t *organization_id, const char *actor)
+{
+	Shown	   *entry = shown;
+
+	if (entry != NULL && entry->subtransaction == GetCurrentSubTransactionId() &&
+		memcmp(&entry->organization_id, organization_id, sizeof(pg_uuid_t)) == 0 && strcmp(entry->actor, actor) == 0)
+		return entry;
+	entry = MemoryContextAllocZero(TopTransactionContext, sizeof(Shown));
+	entry->subtransaction = GetCurrentSubTransactionId();
+	entry->organization_id = *organization_id;
+	entry->actor = MemoryContextStrdup(TopTransactionContext, actor);
+	entry->next = shown;
+	shown = entry;
+	return entry;
+}
+
+void
+om_view_note(const pg_uuid_t *organization_id, const Datum *message_ids, int count, bool export)
 {
 	static bool watching = false;
+	Shown	   *entry;
 
+	if (count == 0 && !export)
+		return;
 	if (!watching)
 	{
 		RegisterXactCallback(at_transaction_end, NULL);
 		RegisterSubXactCallback(at_subtransaction_end, NULL);
 		watching = true;
 	}
-	shown += count;
-	shown_in = GetCurrentSubTransactionId();
+	entry = find_entry(organization_id, om_audit_role());
+	for (int i = 0; i < count && entry->texts + i < MAX_NAMED; i++)
+		entry->named[entry->texts + i] = *DatumGetUUIDP(message_ids[i]);
+	entry->texts += count;
+	entry->exports += export ? 1 : 0;
 }
 
 /* What the statement has found, to the caller and on record */
@@ -105,14 +181,16 @@ show(FunctionCallInfo fcinfo, const pg_uuid_t *organization_id)
 	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
 	OmAudit    *audit = om_audit_begin(GetCurrentTimestamp(), om_audit_role());
 	uint64		count = SPI_processed;
+	Datum	   *ids = palloc(sizeof(Datum) * Max(count, 1));
 
 	for (uint64 row = 0; row < count; row++)
 	{
+		ids[row] = UUIDPGetDatum(om_field_uuid(row, 1));
 		tuplestore_puttuple(out->setResult, SPI_tuptable->vals[row]);
-		om_audit_add(audit, organization_id, "MESSAGE_VIEWED", "message", om_field_uuid(row, 1), NULL, NULL);
+		om_audit_add(audit, organization_id, "MESSAGE_VIEWED", "message", DatumGetUUIDP(ids[row]), NULL, NULL);
 	}
 	om_audit_write(audit);
-	note_shown(count);
+	om_view_note(organization_id, ids, count, false);
 }
 
 /* omnimsg_read_message(organization_id uuid, message_id uuid) returns setof (message_id, created_at ...) */

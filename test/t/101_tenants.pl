@@ -110,6 +110,7 @@ sub attempt
 my $theirs_id = $node->psql("SELECT id FROM omnimsg.messages WHERE organization_id = '$theirs' LIMIT 1");
 my $their_review = $node->psql("SELECT id FROM omnimsg.reviews WHERE organization_id = '$theirs' LIMIT 1");
 my $my_id = $node->psql("SELECT id FROM omnimsg.messages WHERE organization_id = '$mine' AND direction = 'inbound' ORDER BY created_at LIMIT 1");
+my $my_peer = '+15552000001';
 my $all = $node->psql("SELECT count(*), count(*) FILTER (WHERE organization_id = '$mine') FROM omnimsg.messages");
 my ($of_all, $of_mine) = split /\|/, $all;
 cmp_ok($of_mine, '<', $of_all, "of $of_all messages $of_mine are its own");
@@ -122,12 +123,28 @@ is($node->psql("SELECT count(*) FROM omnimsg_read_conversation('$mine', '+155520
 is($node->psql("SELECT DISTINCT actor FROM omnimsg.audit_logs WHERE action = 'MESSAGE_VIEWED'"), 'role:agent_a', 'that is on record');
 is($node->psql("SELECT count(*) FROM omnimsg.audit_logs WHERE action = 'MESSAGE_VIEWED'"),
 	1 + $node->psql("SELECT count(*) FROM omnimsg.messages WHERE organization_id = '$mine' AND peer_address = '+15552000001'"), 'once for each message');
+
+# logged(REGEX): how many lines of the server's log are like this
+sub logged
+{
+	my ($like) = @_;
+
+	open my $log, '<', $node->dir . '/log/postgres.log' or die $!;
+	return scalar grep { $_ =~ $like } <$log>;
+}
+
 attempt("BEGIN; SELECT omnimsg_read_message('$mine', '$my_id'); ROLLBACK;");
 attempt("BEGIN; SAVEPOINT s; SELECT omnimsg_read_message('$mine', '$my_id'); ROLLBACK TO s; COMMIT;");
-{
-	open my $log, '<', $node->dir . '/log/postgres.log' or die $!;
-	is(scalar(grep { /omnimsg: 1 message texts were read in a transaction that was rolled back/ } <$log>), 2, 'who reads and rolls back is in the log');
-}
+is(logged(qr/omnimsg: role:agent_a was shown 1 message texts and 0 exports of organization $mine in a transaction that was rolled back; messages: $my_id$/), 2,
+	'who reads and rolls back is in the log, with what it has read');
+attempt("BEGIN; SAVEPOINT s; SELECT omnimsg_read_message('$mine', '$my_id'); RELEASE s; SAVEPOINT t; SELECT omnimsg_read_message('$mine', '$my_id'); ROLLBACK TO t; COMMIT;");
+is(logged(qr/agent_a was shown 1 message texts/), 3, 'but not what an earlier savepoint has kept');
+attempt("BEGIN; SELECT omnimsg_read_conversation('$mine', '$my_peer', max_count => 1) FROM generate_series(1, 12); ROLLBACK;");
+is(logged(qr/agent_a was shown 12 message texts and 0 exports .*: [0-9a-f-]{36}(?:, [0-9a-f-]{36}){9} and 2 more$/), 1, 'of many it names some');
+like(attempt("BEGIN; SELECT omnimsg_read_message('$mine', '$my_id'); PREPARE TRANSACTION 'later'"), qr/0A000: cannot PREPARE a transaction that has read texts/, 'none that has read can be prepared');
+is(logged(qr/agent_a was shown 1 message texts/), 4, 'which is in the log as well');
+attempt("BEGIN; SELECT omnimsg_export_person('$mine', '$my_peer'); ROLLBACK;", user => 'admin_a');
+is(logged(qr/role:admin_a was shown [1-9]\d* message texts and 1 exports of organization $mine in .* rolled back; messages: .*$my_id/), 1, 'an export that is rolled back is, too');
 like($node->psql("SELECT omnimsg_record_consent('$mine', 'sms', '+15552000009', 'opt_in', 'agent', 'on the telephone')", user => 'agent_a'), qr/^[0-9a-f-]{36}$/, 'it records consent');
 like($node->psql("SELECT omnimsg_send('$mine', '+15552000009', 'Your appointment is tomorrow')", user => 'agent_a'), qr/^[0-9a-f-]{36}$/, 'it answers');
 is($node->psql("SELECT count(*) > 0 FROM omnimsg.audit_logs", user => 'auditor_a'), 't', 'an auditor reads the audit trail');
@@ -253,6 +270,8 @@ is($session->query("SET plan_cache_mode = force_generic_plan; PREPARE o AS $orgs
 	"$mine\n$mine\n$theirs\n$theirs", 'a plan that is kept is one for each login');
 is($session->query('BEGIN; ' . $log_in->('a') . "; SELECT count(*) FROM omnimsg_read_message('$mine', '$my_id'); COMMIT"), "$mine\n1", 'a text is read');
 is($node->psql("SELECT DISTINCT actor FROM omnimsg.audit_logs WHERE action = 'MESSAGE_VIEWED' AND actor LIKE 'token:%'"), 'token:a pool', 'by the name of the token');
+$session->query('BEGIN; ' . $log_in->('a') . "; SELECT count(*) FROM omnimsg_read_message('$mine', '$my_id'); ROLLBACK");
+is(logged(qr/omnimsg: token:a pool was shown 1 message texts and 0 exports of organization $mine/), 1, 'also in the log');
 like($session->query('BEGIN; ' . $log_in->('a') . "; SELECT count(*) FROM omnimsg_read_message('$theirs', '$theirs_id')"), qr/does not act for that organization/, 'none of the other\'s');
 $session->query('ROLLBACK');
 $session->begin("BEGIN; SELECT omnimsg_login('$token{a}'), pg_sleep(60)");
