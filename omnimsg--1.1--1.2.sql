@@ -87,7 +87,7 @@ CREATE FUNCTION @extschema@.omnimsg_map_role(role_name pg_catalog.name, organiza
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_map_role(pg_catalog.name, pg_catalog.uuid) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_map_role(pg_catalog.name, pg_catalog.uuid) IS 'let a role, a member of omnimsg_agent, omnimsg_auditor or omnimsg_admin, act for the organization without logging in; NULL takes that back; false when there was nothing to take back';
+COMMENT ON FUNCTION @extschema@.omnimsg_map_role(pg_catalog.name, pg_catalog.uuid) IS 'let a role, a member of omnimsg_agent, omnimsg_auditor or omnimsg_admin, act for the organization without logging in; who is not a superuser needs the role WITH ADMIN OPTION; NULL takes the mapping back; false when there was nothing to take back';
 
 CREATE FUNCTION @extschema@.omnimsg_read_message(organization_id pg_catalog.uuid, message_id pg_catalog.uuid)
 	RETURNS TABLE (id pg_catalog.uuid, created_at pg_catalog.timestamptz, direction pg_catalog.text, channel pg_catalog.text,

@@ -231,23 +231,40 @@ omnimsg_revoke_token(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(count);
 }
 
-/* A role that acts for all of them, or for none, must not be bound to one by it */
-static void
-check_role(Oid role, const char *name)
+static bool
+is_member_of_group(Oid role)
 {
 	static const char *const groups[] = {"omnimsg_agent", "omnimsg_auditor", "omnimsg_admin"};
+	bool		found = false;
 
 	for (int i = 0; i < (int) lengthof(groups); i++)
 	{
 		Oid			group = get_role_oid(groups[i], true);
 
-		if (OidIsValid(group) && group != role && !superuser_arg(role) && is_member_of_role(role, group))
-			return;
+		if (group == role)
+			return false;		/* that of the administrators is a member itself */
+		found |= OidIsValid(group) && is_member_of_role(role, group);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("role \"%s\" cannot act for an organization", name),
-			 errhint("Make it a member of omnimsg_agent, omnimsg_auditor or omnimsg_admin first.")));
+	return found;
+}
+
+/*
+ * A role that acts for all of them, or for none, must not be bound to one by it.  And an administrator of a tenant maps what
+ * was given to him: any other role may be another tenant's, or a pool that all of them log in with.
+ */
+static void
+check_role(Oid role, const char *name, bool bound)
+{
+	if (has_bypassrls_privilege(role) || !is_member_of_group(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("role \"%s\" cannot act for an organization", name),
+				 errdetail("That is for members of omnimsg_agent, omnimsg_auditor or omnimsg_admin that are none of these themselves, and neither superusers nor BYPASSRLS.")));
+	if (bound && !is_admin_of_role(GetOuterUserId(), role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must have admin option on role \"%s\"", name),
+				 errhint("A superuser can map the role, or grant it to you WITH ADMIN OPTION.")));
 }
 
 /* omnimsg_map_role(role_name name, organization_id uuid) returns boolean */
@@ -276,7 +293,7 @@ omnimsg_map_role(PG_FUNCTION_ARGS)
 		pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 1);
 
 		(void) om_organization_region(organization_id);
-		check_role(get_role_oid(name, false), name);
+		check_role(get_role_oid(name, false), name, bound);
 		changed = om_db_run(&map_role, (Datum[]) {PG_GETARG_DATUM(0), UUIDPGetDatum(organization_id), TimestampTzGetDatum(now),
 							CStringGetTextDatum(role)}) > 0;
 		if (!changed)

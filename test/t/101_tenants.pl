@@ -234,6 +234,18 @@ unlike(attempt("SELECT * FROM omnimsg_replay_dead_letter('telnyx', 'event:CANA' 
 is($node->psql('SELECT role_name, organization_id FROM omnimsg.tenant_roles WHERE role_name = \'agent_b\''), "agent_b|$theirs", 'and has not taken the other\'s role');
 is($node->psql("SELECT outcome FROM omnimsg.events WHERE dedupe_key = 'event:CANARY'"), 'dead', 'nor its dead letter');
 is($node->psql("SELECT count(*) FROM omnimsg.access_tokens WHERE name = 'CANARY' AND revoked_at IS NULL"), 1, 'nor its token');
+
+$node->psql('CREATE ROLE newcomer LOGIN IN ROLE omnimsg_agent; CREATE ROLE helper LOGIN IN ROLE omnimsg_agent; CREATE ROLE seer LOGIN BYPASSRLS IN ROLE omnimsg_agent; GRANT helper TO admin_a WITH ADMIN OPTION');
+like($node->psql_error("SELECT omnimsg_map_role('$_', '$mine')", user => 'admin_a'), qr/42501: must have admin option on role "$_"/, "an administrator does not take the role $_, which nobody has given him") for qw(pool newcomer auditor_a);
+my $superuser = $node->psql('SELECT current_user');
+for my $role (qw(omnimsg_admin omnimsg_agent omnimsg_owner omnimsg_worker seer), $superuser)
+{
+	like($node->psql_error("SELECT omnimsg_map_role('$role', '$mine')", user => $_), qr/22023: role "$role" cannot act for an organization/, "$_ cannot map $role")
+		for 'admin_a', $superuser;
+}
+is($node->psql("SELECT omnimsg_map_role('helper', '$mine')", user => 'admin_a'), 't', 'what he may give away he maps');
+is($node->psql("SELECT omnimsg_map_role('helper', NULL)", user => 'admin_a'), 't', 'and takes back');
+is($node->psql("SELECT string_agg(role_name, ' ' ORDER BY role_name) FROM omnimsg.tenant_roles"), 'admin_a agent_a agent_b auditor_a', 'the others are as they were');
 unlike(attempt('SELECT * FROM omnimsg.audit_logs; SELECT actor, old_value, new_value FROM omnimsg.audit_logs; SELECT note FROM omnimsg.opt_out_requests; SELECT reason FROM omnimsg.legal_holds', user => 'auditor_a'), $canary, 'an auditor sees the trail of his own');
 
 # who may only read and call cannot stand in the way
@@ -290,7 +302,7 @@ is(scalar keys %said, 1, 'wrong, expired and revoked tokens get the same answer'
 like((keys %said)[0], qr/the token is not valid/, 'that they are not valid');
 $session->close;
 $token{a} = $node->psql("SELECT omnimsg_create_token('$mine', 'a pool')");
-is($node->psql("SELECT action, count(*) FROM omnimsg.audit_logs WHERE action LIKE 'TOKEN%' OR action LIKE 'ROLE%' GROUP BY 1 ORDER BY 1"), "ROLE_MAPPED|4\nTOKEN_CREATED|6\nTOKEN_REVOKED|1", 'all of it is on record');
+is($node->psql("SELECT action, count(*) FROM omnimsg.audit_logs WHERE action LIKE 'TOKEN%' OR action LIKE 'ROLE%' GROUP BY 1 ORDER BY 1"), "ROLE_MAPPED|5\nROLE_UNMAPPED|1\nTOKEN_CREATED|6\nTOKEN_REVOKED|1", 'all of it is on record');
 
 # one function, one plan, several roles in one session
 my $dba = $node->session;
