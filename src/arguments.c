@@ -12,11 +12,16 @@
 
 #include "arguments.h"
 #include "compat.h"
+#include "core/letters.h"
 #include "core/mask.h"
 #include "core/phone.h"
+#include "core/utf8.h"
 #include "db.h"
 #include "ingest.h"
 #include "tenant.h"
+
+/* As many make a number of somebody */
+#define MIN_ADDRESS_DIGITS	7
 
 /* So much of a wrong word is shown, in whole characters; none of what may be an address in its place */
 #define MAX_SHOWN	64
@@ -104,6 +109,34 @@ om_arg_scope(FunctionCallInfo fcinfo, int number)
 				 errmsg("scope must have 1 to %d bytes", OM_MAX_ID),
 				 errhint("It is \"all\" or the name of a category of messages.")));
 	return scope;
+}
+
+void
+om_arg_refuse_address(const char *value, const char *name)
+{
+	size_t		len = strlen(value);
+	bool		found = strchr(value, '@') != NULL;
+	int			digits = 0;
+
+	for (size_t at = 0; at < len && !found;)
+	{
+		uint32		code;
+		char		folded;
+
+		at += om_utf8_decode(value + at, len - at, &code);
+		folded = code == OM_UTF8_BAD ? OM_LETTER_OTHER : om_letter_fold(code);
+		if (folded >= '0' && folded <= '9')
+			digits++;
+		else if (folded != OM_LETTER_BREAK && folded != OM_LETTER_NONE)
+			digits = 0;
+		found = digits >= MIN_ADDRESS_DIGITS;
+	}
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not have an e-mail address or a number in it", name),
+				 errdetail("It goes to the audit trail, from which nobody's data can be erased."),
+				 errhint("Leave out any \"@\", and seven digits or more in a row, also with blanks or dashes between them.")));
 }
 
 char *

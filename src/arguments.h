@@ -32,6 +32,12 @@ extern TimestampTz om_arg_time(FunctionCallInfo fcinfo, int number, const char *
 /* "all" or a category of 1 to 255 bytes */
 extern char *om_arg_scope(FunctionCallInfo fcinfo, int number);
 
+/*
+ * Raise when there is an "@" in a value, or seven digits with nothing between them that is a letter.  For what a caller says of himself
+ * and what goes to the audit trail, from which no address can be erased.
+ */
+extern void om_arg_refuse_address(const char *value, const char *name);
+
 /* default_region of an organization; raises when it does not exist.  SPI must be connected. */
 extern char *om_organization_region(const pg_uuid_t *organization_id);
 

@@ -27,6 +27,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+#include "arguments.h"
 #include "arm.h"
 #include "audit.h"
 #include "compat.h"
@@ -217,6 +218,7 @@ omnimsg_arm(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 
 	refuse_in_recovery("armed");
+	om_arg_refuse_address(note, "note");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (SPI_connect() != SPI_OK_CONNECT)

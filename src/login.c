@@ -159,7 +159,7 @@ omnimsg_login(PG_FUNCTION_ARGS)
 }
 
 static char *
-name_argument(FunctionCallInfo fcinfo, int number)
+name_argument(FunctionCallInfo fcinfo, int number, bool is_new)
 {
 	char	   *name = om_arg_text(fcinfo, number, "name");
 
@@ -168,6 +168,8 @@ name_argument(FunctionCallInfo fcinfo, int number)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("name must have 1 to %d bytes", OM_TOKEN_NAME_MAX),
 				 errhint("It goes on record with what is done with the token: say which program or person has it.")));
+	if (is_new)
+		om_arg_refuse_address(name, "name");
 	return name;
 }
 
@@ -176,7 +178,7 @@ Datum
 omnimsg_create_token(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
-	char	   *name = name_argument(fcinfo, 1);
+	char	   *name = name_argument(fcinfo, 1, true);
 	TimestampTz expires_at = om_arg_time(fcinfo, 2, "expires_at");
 	TimestampTz now = GetCurrentTimestamp();
 	unsigned char bytes[TOKEN_BYTES];
@@ -216,7 +218,7 @@ Datum
 omnimsg_revoke_token(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *organization_id = om_arg_organization(fcinfo, 0);
-	char	   *name = name_argument(fcinfo, 1);
+	char	   *name = name_argument(fcinfo, 1, false);
 	TimestampTz now = GetCurrentTimestamp();
 	OmAudit    *audit = om_audit_begin(now, om_audit_role());
 	int			count;

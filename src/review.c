@@ -281,6 +281,7 @@ actor_argument(FunctionCallInfo fcinfo, int number)
 				 errmsg("actor must not be \"%s\"", DEADLINE),
 				 errdetail("On record it means that nobody decided in time."),
 				 errhint("Give the name of the person who decides; it goes on record.")));
+	om_arg_refuse_address(actor, "actor");
 	return actor;
 }
 

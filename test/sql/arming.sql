@@ -27,6 +27,9 @@ SELECT * FROM pg_temp.gate;
 SELECT * FROM pg_temp.health;
 SELECT system_identifier = (SELECT c.system_identifier FROM pg_control_system() c) AS cluster, database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
 	   database_name = current_database() AS name, timeline, armed_by ~ '^role:' AS by_role, note, disarmed_at FROM omnimsg.arming;
+-- the note goes to the audit trail
+SELECT omnimsg_arm('ask ann@example.com');
+SELECT omnimsg_arm('call +1 555 555 0123');
 -- again: the same
 SELECT pg_temp.plain(armed) AS armed, armed = replaced AS same, reason FROM omnimsg_arm();
 SELECT note FROM omnimsg.arming;

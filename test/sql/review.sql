@@ -50,9 +50,10 @@ SELECT channel, state FROM omnimsg.consents WHERE address = '+15555550134' ORDER
 SELECT * FROM pg_temp.calls('SELECT omnimsg_review(%s)',
 	$$NULL, 'none', 'Ann'$$, $$omnimsg.uuid7(), NULL, 'Ann'$$, $$omnimsg.uuid7(), 'none', NULL$$, $$omnimsg.uuid7(), 'maybe', 'Ann'$$, $$omnimsg.uuid7(), '', 'Ann'$$,
 	$$omnimsg.uuid7(), 'none', 'deadline'$$, $$omnimsg.uuid7(), 'none', ''$$, $$omnimsg.uuid7(), 'none', E' \n'$$, $$omnimsg.uuid7(), 'none', repeat('x', 201)$$, $$omnimsg.uuid7(), 'none', repeat('é', 500000)$$,
+	$$omnimsg.uuid7(), 'none', 'ann@example.com'$$, $$omnimsg.uuid7(), 'none', 'Ann, (555) 555-0123'$$, $$omnimsg.uuid7(), 'none', 'Ann ５５５５５５５'$$, $$'99999999-9999-7999-8999-999999999999', 'none', 'Ann 123456'$$,
 	$$omnimsg.uuid7(), repeat('é', 500000), 'Ann'$$, $$'99999999-9999-7999-8999-999999999999', 'none', 'Ann'$$);
 SELECT * FROM pg_temp.calls('SELECT omnimsg_release(%s)',
-	$$NULL, 'Ann'$$, $$omnimsg.uuid7(), NULL$$, $$omnimsg.uuid7(), 'deadline'$$, $$omnimsg.uuid7(), ''$$, $$omnimsg.uuid7(), repeat('x', 1000000)$$, $$omnimsg.uuid7(), 'Ann'$$);
+	$$NULL, 'Ann'$$, $$omnimsg.uuid7(), NULL$$, $$omnimsg.uuid7(), 'deadline'$$, $$omnimsg.uuid7(), ''$$, $$omnimsg.uuid7(), repeat('x', 1000000)$$, $$omnimsg.uuid7(), 'ann@example.com'$$, $$omnimsg.uuid7(), 'Ann'$$);
 SELECT count(*) AS decided FROM omnimsg.reviews WHERE decision IS NOT NULL;
 
 -- what is to be sent waits for the deadline, whatever it is; a reviewer can let an answer go, and only that

@@ -260,6 +260,7 @@ $ingest->close;
 my %token = map { $_->[1] => $node->psql("SELECT omnimsg_create_token('$_->[0]', '$_->[1] pool')") } [$mine, 'a'], [$theirs, 'b'];
 my $orgs = 'SELECT id FROM omnimsg.organizations';
 like($token{a}, qr/^omnimsg_[A-Za-z0-9_-]{43}$/, 'a token');
+like($node->psql_error("SELECT omnimsg_create_token('$mine', '$_')"), qr/22023: name must not have an e-mail address or a number in it/, 'nobody is named by an address') for 'ann@example.com', '+1 555 555 0123';
 is($node->psql("SELECT count(*) FROM omnimsg.access_tokens t WHERE t::text LIKE '%' || substr('$token{a}', 9) || '%'"), 0, 'is not stored');
 my $session = $node->session(user => 'pool');
 my $log_in = sub { return "SELECT omnimsg_login('$token{$_[0]}')" };
