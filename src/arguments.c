@@ -18,6 +18,7 @@
 #include "core/utf8.h"
 #include "db.h"
 #include "ingest.h"
+#include "statement.h"
 #include "tenant.h"
 
 /* As many make a number of somebody */
@@ -36,6 +37,7 @@ static OmStatement find_organization = {
 static void
 refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
 {
+	om_statement_calls_us();
 	if (PG_ARGISNULL(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -52,4 +52,13 @@
 #define om_local_xid	(MyProc->lxid)
 #endif
 
+/* Until 17 the executor was told whether it is run but once */
+#if PG_VERSION_NUM >= 180000
+#define OM_RUN_PARAMETERS	uint64 count
+#define OM_RUN_ARGUMENTS	count
+#else
+#define OM_RUN_PARAMETERS	uint64 count, bool once
+#define OM_RUN_ARGUMENTS	count, once
+#endif
+
 #endif							/* OM_COMPAT_H */

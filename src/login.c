@@ -17,7 +17,6 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -30,6 +29,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "ingest.h"
+#include "statement.h"
 #include "tenant.h"
 
 OM_SQL_FUNCTION(omnimsg_login);
@@ -133,8 +133,8 @@ find_token(bytea *hash, pg_uuid_t *organization_id, char *name, size_t size)
 /*
  * omnimsg_login(token text) returns uuid
  *
- * The statement is shown to other sessions of the same role, with the token if that is written into it: from here on
- * they see something else.
+ * Where the library is not preloaded, the statement has been shown to other sessions of the same role until here, with
+ * the token if that is written into it.
  */
 Datum
 omnimsg_login(PG_FUNCTION_ARGS)
@@ -143,7 +143,7 @@ omnimsg_login(PG_FUNCTION_ARGS)
 	pg_uuid_t  *organization_id = palloc0(sizeof(pg_uuid_t));
 	char		name[OM_TOKEN_NAME_MAX + 1] = "";
 
-	pgstat_report_activity(STATE_RUNNING, "omnimsg_login()");
+	om_statement_calls_us();
 	if (!find_token(hash_token(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token)), organization_id, name, sizeof(name)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
@@ -236,12 +236,11 @@ omnimsg_revoke_token(PG_FUNCTION_ARGS)
 static bool
 is_member_of_group(Oid role)
 {
-	static const char *const groups[] = {"omnimsg_agent", "omnimsg_auditor", "omnimsg_admin"};
 	bool		found = false;
 
-	for (int i = 0; i < (int) lengthof(groups); i++)
+	for (int i = 0; i < OM_TENANT_GROUPS; i++)
 	{
-		Oid			group = get_role_oid(groups[i], true);
+		Oid			group = get_role_oid(om_tenant_groups[i], true);
 
 		if (group == role)
 			return false;		/* that of the administrators is a member itself */

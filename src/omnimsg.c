@@ -20,6 +20,8 @@
 #include "guc.h"
 #include "logged.h"
 #include "shmem.h"
+#include "statement.h"
+#include "withheld.h"
 
 PG_MODULE_MAGIC;
 
@@ -34,6 +36,8 @@ _PG_init(void)
 
 	om_guc_define();
 	om_logged_start();
+	om_statement_start();
+	om_withheld_start();
 
 	/* Without preloading the functions work all the same; nothing is sent */
 	if (!process_shared_preload_libraries_in_progress)

@@ -32,6 +32,7 @@
 #include "arguments.h"
 #include "compat.h"
 #include "ingest.h"
+#include "statement.h"
 #include "tenant.h"
 
 OM_SQL_FUNCTION(omnimsg_current_organization);
@@ -59,6 +60,8 @@ typedef struct Mapping
 	bool		found;
 	pg_uuid_t	organization_id;
 } Mapping;
+
+const char *const om_tenant_groups[OM_TENANT_GROUPS] = {"omnimsg_agent", "omnimsg_auditor", "omnimsg_admin"};
 
 static Login login;
 static Mapping mapping;
@@ -207,6 +210,7 @@ bool
 om_tenant_binds(pg_uuid_t *organization_id)
 {
 	*organization_id = om_nil_uuid;
+	om_statement_calls_us();
 	if (!login.valid && superuser_arg(GetOuterUserId()))
 		return false;
 	if (!om_tenant(organization_id))
@@ -228,6 +232,34 @@ om_tenant_require(const pg_uuid_t *organization_id)
 				 errmsg("the session does not act for that organization"),
 				 errdetail("It acts for \"%s\".",
 						   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&own))))));
+}
+
+static bool
+is_a_tenants(Oid role)
+{
+	if (superuser_arg(role))
+		return false;
+	for (int i = 0; i < OM_TENANT_GROUPS; i++)
+	{
+		Oid			group = get_role_oid(om_tenant_groups[i], true);
+
+		if (OidIsValid(group) && is_member_of_role_nosuper(role, group))
+			return true;
+	}
+	return false;
+}
+
+/* Roles are of all databases, what is to be kept from them is in one */
+bool
+om_tenant_is_restricted(void)
+{
+	Oid			session = GetSessionUserId();
+	Oid			outer = GetOuterUserId();
+
+	if (!OidIsValid(get_namespace_oid("omnimsg", true)))
+		return false;
+	return (login.valid && !superuser_arg(outer)) || is_a_tenants(session) ||
+		(outer != session && is_a_tenants(outer));
 }
 
 /* omnimsg.current_organization() returns uuid */

@@ -33,4 +33,11 @@ extern bool om_tenant_binds(pg_uuid_t *organization_id);
 /* Raise unless the caller may act for the organization; whether that exists is not told */
 extern void om_tenant_require(const pg_uuid_t *organization_id);
 
+/* The roles that a tenant's people are members of */
+#define OM_TENANT_GROUPS	3
+extern const char *const om_tenant_groups[OM_TENANT_GROUPS];
+
+/* Whether the session, or the role that it has taken, is one of a tenant's people, and no superuser; in a transaction only */
+extern bool om_tenant_is_restricted(void);
+
 #endif							/* OM_TENANT_H */

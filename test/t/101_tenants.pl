@@ -165,6 +165,58 @@ sub rows_of_theirs
 	UNION ALL SELECT o::text FROM omnimsg.outbox o WHERE organization_id = '$theirs' UNION ALL SELECT f::text FROM omnimsg.address_flags f WHERE organization_id = '$theirs') AS t");
 }
 
+# ---- what plans tell ----
+
+# statistics are about all tenants: the estimate for an address < 'X' jumps where one that is frequent lies, whoever has it
+{
+	my $ask = "SELECT id FROM omnimsg.messages WHERE to_number < 'CANARY' || '%s'";
+	my $estimate = sub { return $node->psql("EXPLAIN (FORMAT JSON) " . sprintf($ask, $_[0]), user => $_[1]) =~ /\A.*?"Plan Rows": (\d+)/s ? $1 : undef };
+
+	# the concatenation is computed when the plan is made
+	isnt($estimate->(''), $estimate->('!'), 'a superuser sees by EXPLAIN where the other has a number');
+	for my $explain ("EXPLAIN SELECT id FROM omnimsg.messages WHERE to_number < 'X'", 'EXPLAIN SELECT 1', "EXPLAIN (ANALYZE, BUFFERS) SELECT name FROM omnimsg.organizations",
+		"PREPARE p AS SELECT id FROM omnimsg.messages WHERE to_number < \$1; EXPLAIN EXECUTE p('X')", 'EXPLAIN DECLARE c CURSOR FOR SELECT 1',
+		"DO \$\$ DECLARE r record; BEGIN FOR r IN EXPLAIN SELECT id FROM omnimsg.messages WHERE to_number < 'X' LOOP RAISE NOTICE '%', r; END LOOP; END \$\$",
+		"DO \$\$ DECLARE t text; BEGIN EXECUTE 'EXPLAIN SELECT 1' INTO t; RAISE NOTICE '%', t; END \$\$")
+	{
+		my $said = attempt($explain);
+
+		like($said, qr/42501: permission denied for EXPLAIN/, "not to an agent: $explain");
+		unlike($said, qr/rows=/, 'and no estimate');
+	}
+	like(attempt('EXPLAIN SELECT 1', user => $_), qr/permission denied for EXPLAIN/, "nor to $_") for qw(auditor_a admin_a pool);
+	$node->psql("CREATE FUNCTION public.explain() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS \$\$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN SELECT 1'; END \$\$");
+	like(attempt('SELECT public.explain()'), qr/permission denied for EXPLAIN/, 'nor through a function of a superuser\'s');
+	like($node->psql('SELECT public.explain()'), qr/rows=1 /, 'which a superuser may call');
+	$node->psql('DROP FUNCTION public.explain()');
+
+	# whoever is no tenant's may, and learns nothing either
+	$node->psql('CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA omnimsg TO reader; GRANT SELECT (id, to_number) ON omnimsg.messages TO reader');
+	$node->psql("INSERT INTO omnimsg.tenant_roles VALUES ('reader', '$mine', now(), 'nobody')");
+	like($estimate->('', 'reader'), qr/^\d+$/, 'a role of somebody else\'s may ask');
+	is($estimate->('', 'reader'), $estimate->('!', 'reader'), 'and the planner knows no number where rows are kept back');
+	$node->psql('DELETE FROM omnimsg.tenant_roles WHERE role_name = \'reader\'; REVOKE ALL ON SCHEMA omnimsg FROM reader; REVOKE ALL (id, to_number) ON omnimsg.messages FROM reader; DROP ROLE reader');
+
+	# what is meant for the log
+	$node->setting('session_preload_libraries', 'auto_explain');
+	$node->setting('auto_explain.log_min_duration', '0');
+	my $logged = "SET client_min_messages = log; SET debug_print_plan = on; SET debug_print_parse = on; SELECT count(*) FROM omnimsg.messages WHERE to_number < 'X'";
+	my $plan = qr/rows=|plan_rows|PLANNEDSTMT|Query Text/;
+	ok($node->wait_until(sub { attempt($logged, user => 'postgres') =~ $plan }), 'a superuser is shown a plan that is logged');
+	my $said = attempt($logged);
+	unlike($said, $plan, 'an agent is not');
+	like($said, qr/^count/m, 'and gets his rows');
+	$node->setting($_) for qw(session_preload_libraries auto_explain.log_min_duration);
+	ok($node->wait_until(sub { attempt('SHOW session_preload_libraries', user => 'postgres') !~ /auto_explain/ }), 'it is not logged any more');
+
+	# rows that an index finds are counted before they are kept back
+	my $counted = "BEGIN; SET LOCAL enable_seqscan = off; SELECT count(received_at) FROM omnimsg.events WHERE provider = 'telnyx' AND dedupe_key BETWEEN 'event:CANAR' AND 'event:CANARZ';
+		SELECT 'fetched ' || coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'events'; ROLLBACK";
+	like(attempt($counted, user => 'postgres'), qr/^fetched [1-9]/m, 'a superuser finds by index');
+	like(attempt($counted, user => 'admin_a'), qr/^fetched 0$/m, 'an administrator of a tenant does not find what is another\'s');
+	is($node->psql('SELECT count(*) FROM pg_stats WHERE schemaname = \'omnimsg\' AND tablename NOT LIKE \'audit_keys%\'', user => 'admin_a'), 0, 'nor are there statistics to read');
+}
+
 my $before = rows_of_theirs();
 my ($month) = $node->psql("SELECT tableoid::regclass FROM omnimsg.messages WHERE id = '$theirs_id'");
 my @attempts = (
@@ -288,7 +340,7 @@ is(logged(qr/omnimsg: token:a pool was shown 1 message texts and 0 exports of or
 like($session->query('BEGIN; ' . $log_in->('a') . "; SELECT count(*) FROM omnimsg_read_message('$theirs', '$theirs_id')"), qr/does not act for that organization/, 'none of the other\'s');
 $session->query('ROLLBACK');
 $session->begin("BEGIN; SELECT omnimsg_login('$token{a}'), pg_sleep(60)");
-ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE usename = 'pool' AND query = 'omnimsg_login()'", 1), 'other sessions do not see the statement with the token');
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE usename = 'pool' AND query = 'SELECT omnimsg_login(...'", 1), 'other sessions do not see the statement with the token');
 $node->psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'pool' AND state = 'active'");
 $session->result;
 $session->query('ROLLBACK');
@@ -393,7 +445,7 @@ sub statement
 	my $relation = any(@open);
 
 	return $select if $kind < 0.45;
-	return any('EXPLAIN', 'EXPLAIN ANALYZE', 'EXPLAIN (VERBOSE, FORMAT YAML)') . " $select" if $kind < 0.55;
+	return any('EXPLAIN', 'EXPLAIN ANALYZE', 'EXPLAIN (VERBOSE, FORMAT YAML)') . " $select" if $kind < 0.47;
 	return "DO \$d\$ DECLARE r record; BEGIN FOR r IN $select LOOP RAISE NOTICE '%', r; END LOOP; END \$d\$" if $kind < 0.62;
 	return "COPY ($select) TO STDOUT" if $kind < 0.65;
 	if ($kind < 0.85)
@@ -445,7 +497,7 @@ SKIP:
 	is($node->postmaster_pid, $pid, 'and the server is the same');
 }
 
-# ---- behind PgBouncer, one connection for all ----
+# ---- behind PgBouncer, two connections for all ----
 
 SKIP:
 {
@@ -466,7 +518,7 @@ unix_socket_dir =
 auth_type = any
 auth_file = $directory/users
 pool_mode = transaction
-default_pool_size = 1
+default_pool_size = 2
 max_client_conn = 50
 logfile = $directory/log
 pidfile = $directory/pid
@@ -504,18 +556,26 @@ INI
 		$seen{canary}++ if $name ne 'b' && $said =~ $canary;
 	}
 	is(join(' ', map { "$_: $seen{$_}" } sort keys %seen), '', 'in 200 transactions on pooled connections each saw its own, and nothing was left behind');
-	is(scalar keys %backends, 1, 'all of them on one connection');
+	cmp_ok(scalar keys %backends, '<=', 2, 'all of them on two connections at most');
 	my $busy = $clients[1]{session};
+	# one waits with something in its statement; another has another connection as the same role
+	$busy->begin("BEGIN; SELECT omnimsg_login('$token{b}'); SELECT pg_sleep(60), 'CANARY'");
+	my $watched = '';
+	ok($node->wait_until(sub { ($watched = $clients[0]{session}->query("SELECT query FROM pg_stat_activity WHERE wait_event = 'PgSleep'")) ne '' }), 'another connection of the pool is seen at work');
+	is($watched, 'SELECT pg_sleep(60), ...', 'and not with what its statement says');
+	$node->psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	$busy->result;
+	$busy->query('ROLLBACK');
 	my $through = sub {
 		my (@sql) = @_;
 
-		$busy->begin(join ';', map { "BEGIN; SELECT omnimsg_login('$token{b}'); SELECT name FROM omnimsg.organizations; COMMIT" } 1 .. @sql / 2);
+		$busy->begin(join ';', map { "BEGIN; SELECT omnimsg_login('$token{b}'); SELECT name FROM omnimsg.organizations WHERE name <> 'CANARY'; COMMIT" } 1 .. @sql / 2);
 		my $said = attempt("SET statement_timeout = '500ms';\n" . join('', map { "BEGIN;\nSELECT omnimsg_login('$token{a}');\n$_;\nROLLBACK;\n" } @sql), user => 'pool', port => $port);
 		$busy->result;
 		return $said;
 	};
 	my $said = $through->(map { $attempts{$_} } sort keys %attempts);
-	unlike($said, $canary, 'the attempts through it, while the other tenant uses the same connection, show nothing of that');
+	unlike($said, $canary, 'the attempts through it, while the other tenant uses the same connections, show nothing of that');
 	like($said, qr/\Q$mine\E/, 'and something of its own');
 	$seen = 0;
 	for (my $left = $statements / 10; $left > 0; $left -= 500)

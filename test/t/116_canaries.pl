@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Omnimsg;
+use POSIX ();
 use Test::More;
 
 my $node = Omnimsg->new;
@@ -128,6 +129,33 @@ my $inside = $node->psql('SHOW data_directory') . '/secrets';
 like($node->psql_error("ALTER SYSTEM SET omnimsg.secrets_dir = '$inside'"), qr/must not be in the data directory/,
 	'keys cannot be in the data directory, where base backups would have them');
 
+# an application's own functions and triggers: what it writes does not name omnimsg
+$node->psql(<<'SQL');
+CREATE SCHEMA app;
+CREATE TABLE app.orders (phone text, name text, said text);
+CREATE FUNCTION app.notify(organization uuid, phone text, said text) RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RETURN omnimsg_send(organization, phone, said); END';
+CREATE FUNCTION app.notify_sql(organization uuid, phone text, said text) RETURNS uuid LANGUAGE sql AS 'SELECT omnimsg_send(organization, phone, said)';
+CREATE FUNCTION app.notify_written(organization uuid, phone text, said text) RETURNS uuid LANGUAGE plpgsql
+	AS $$ DECLARE id uuid; BEGIN EXECUTE format('SELECT omnimsg_send(%L, %L, %L)', organization, phone, said) INTO id; RETURN id; END $$;
+CREATE FUNCTION app.notify_badly(phone text, said text) RETURNS void LANGUAGE plpgsql
+	AS $$ BEGIN EXECUTE format('SELECT omnimsg_send(%L, %L) nonsense here', phone, said); END $$;
+CREATE FUNCTION app.notify_name(name text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM omnimsg_send(name::uuid, '+15552000101', 'hello'); END $$;
+CREATE FUNCTION app.after_call(organization uuid, phone text, said text) RETURNS int LANGUAGE plpgsql
+	AS $$ BEGIN PERFORM omnimsg_explain_send(organization, 'sms', phone, said); RETURN 1 / 0; END $$;
+CREATE FUNCTION app.tell() RETURNS trigger LANGUAGE plpgsql
+	AS $$ BEGIN PERFORM omnimsg_send('11111111-1111-7111-8111-111111111111', new.phone, new.said); RETURN new; END $$;
+CREATE TRIGGER tell AFTER INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tell();
+SQL
+for my $sql ("SELECT app.notify('$organization', '${\ person(1)}', '$text')", "SELECT app.notify_sql('$organization', '${\ person(1)}', '$text')",
+	"SELECT app.notify_written('$organization', '${\ person(1)}', '$text')", "SELECT app.notify_badly('${\ person(1)}', '$text')", "SELECT app.notify_name('$surname $word')",
+	"SELECT app.after_call('$organization', '${\ person(1)}', '$text')", "INSERT INTO app.orders VALUES ('${\ person(1)}', '$surname', '$text')",
+	"SELECT omnimsg_send('$surname $word', '${\ person(1)}', '$text')", "SELECT '$surname'::date FROM omnimsg.messages")
+{
+	isnt($node->psql_error($sql), '', 'a statement of an application fails: ' . substr $sql, 0, 24);
+}
+like($node->psql_error("SELECT '$surname'::uuid FROM omnimsg.messages"), qr/invalid input syntax for type uuid: "$surname"/, 'the client is told the value that is not logged');
+like($node->psql_error("SELECT app.notify_name('$surname')"), qr/"$surname".*PL\/pgSQL function app\.notify_name/s, 'and where it happened');
+
 # those that do not
 $node->psql("SELECT * FROM omnimsg_explain_send('$organization', 'sms', '${\ person(30)}', '$text')");
 $node->psql("UPDATE omnimsg.collection_accounts SET name = '$surname II' WHERE primary_phone = '${\ person(1)}'");
@@ -150,6 +178,7 @@ for my $log (grep { !m{/simulator\.log\z} } glob $node->dir . '/log/*.log')
 }
 like(slurp($node->dir . '/log/postgres.log'), qr/violates check constraint/, 'the log does tell what failed');
 like(slurp($node->dir . '/log/postgres.log'), qr/Not logged: it may quote/, 'and that it does not tell all');
+like(slurp($node->dir . '/log/postgres.log'), qr/invalid input syntax for type uuid: "\.\.\."$/m, 'nor a value');
 
 absent($node->psql("SELECT string_agg(a::text, E'\\n') FROM omnimsg.audit_logs a"), 'the audit');
 is($node->psql("SELECT count(*) FROM omnimsg.audit_logs a WHERE a::text ~ '\\+1?555|STOP'"), 0, 'nor any number, nor the word');
@@ -157,7 +186,81 @@ absent($node->psql("SELECT string_agg(d::text, E'\\n') FROM omnimsg.dead_letters
 absent($node->psql("SELECT string_agg(o.last_error, E'\\n') FROM omnimsg.outbox o"), 'what is said of failed requests');
 absent($node->psql("SELECT string_agg(m.error_detail, E'\\n') FROM omnimsg.messages m"), 'what is said of failed messages');
 absent($node->psql("SELECT string_agg(s.query, E'\\n') FROM pg_stat_statements s"), 'pg_stat_statements');
-absent($node->psql("SELECT string_agg(a.query, E'\\n') FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()"), 'pg_stat_activity');
+
+# what sessions of the same role see of each other, and who monitors of all, while it runs and after
+{
+	$node->psql("CREATE ROLE desk LOGIN IN ROLE omnimsg_agent; CREATE ROLE watch LOGIN IN ROLE pg_monitor;
+		CREATE FUNCTION app.slow(organization uuid, phone text, said text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+			AS \$\$ BEGIN PERFORM omnimsg_explain_send(organization, 'sms', phone, said); PERFORM pg_sleep(60); END \$\$;
+		GRANT USAGE ON SCHEMA app TO PUBLIC");
+	my $shown = "SELECT string_agg(a.query, E'\\n') FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()";
+	my @sessions;
+	my $run = sub {
+		my ($user, $sql) = @_;
+		my $session = $node->session(user => $user);
+
+		push @sessions, $session;
+		$session->begin($sql);
+	};
+	my $who = "'${\ person(40)}', '$text'";
+
+	# of a tenant's: whatever it says
+	$run->(desk => "SELECT pg_sleep(60), $who");
+	$run->(desk => "PREPARE p AS SELECT pg_sleep(60), \$1, $who; EXECUTE p('$text')");
+	$run->(desk => "DO \$\$ BEGIN PERFORM pg_sleep(60), $who; END \$\$");
+	# of others: what names omnimsg, or calls it
+	$run->(postgres => "SELECT pg_sleep(60) FROM omnimsg.organizations WHERE name NOT IN ($who)");
+	$run->(postgres => "SELECT app.slow('$organization', $who)");
+	ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid <> pg_backend_pid()", 5), 'five statements run');
+	# the protocol's own prepared statements
+	my $file = $node->dir . '/script.sql';
+	open my $script, '>', $file or die "$file: $!";
+	print {$script} "SELECT pg_sleep(0.5), $who;\n";
+	close $script;
+	for my $protocol (qw(extended prepared))
+	{
+		my $pid = fork // die "fork: $!";
+		if ($pid == 0)
+		{
+			my ($status) = $node->program('pgbench', qw(-n -t 3 -U desk -M), $protocol, '-f', $file);
+			POSIX::_exit($status);
+		}
+		my ($looks, $leaks) = (0, 0);
+		my $watch = $node->session(user => 'desk');
+		while (waitpid($pid, POSIX::WNOHANG()) == 0)
+		{
+			my $seen = $watch->query("SELECT a.query FROM pg_stat_activity a WHERE a.application_name = 'pgbench' AND a.wait_event = 'PgSleep'");
+			$looks++ if $seen ne '';
+			$leaks++ if grep { $seen =~ $_ } values %canaries;
+		}
+		is($?, 0, "pgbench has run with the protocol \"$protocol\"");
+		cmp_ok($looks, '>', 0, 'and was seen');
+		is($leaks, 0, 'but not what it said');
+		$watch->close;
+	}
+	for my $user (qw(desk watch postgres))
+	{
+		my $said = $node->psql($shown, user => $user);
+
+		absent($said, "pg_stat_activity, while statements run, for $user");
+		like($said, qr/^SELECT pg_sleep\(60\), \.\.\.$/m, 'which shows how they begin');
+	}
+	$node->psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	$_->result for @sessions;
+	# of what was not understood, and of what came after an error, in sessions that stay
+	my $desk_session = $sessions[0];
+	$desk_session->query('SELECT 1');
+	$desk_session->query("SELECT pg_sleep(60), $who nonsense here");
+	absent($node->psql($shown, user => 'desk'), 'pg_stat_activity, after an error of syntax');
+	$desk_session->query("BEGIN; SELECT 1 / 0");
+	$desk_session->query("SELECT $who");
+	absent($node->psql($shown, user => 'desk'), 'pg_stat_activity, in a transaction that has failed');
+	$_->close for @sessions;
+	my $plain = $node->session;
+	$plain->query("SELECT 'nothing of anybody''s'");
+	like($node->psql($shown), qr/^SELECT 'nothing of anybody''s'$/m, 'what is not about omnimsg is shown as it was written');
+	$plain->close;
+}
 absent($node->psql("SELECT string_agg(s.setting, E'\\n') FROM pg_settings s"), 'pg_settings');
 absent($node->psql("SELECT coalesce(string_agg(s.setconfig::text, E'\\n'), '') FROM pg_db_role_setting s"), 'pg_db_role_setting');
 absent($node->psql("SELECT string_agg(h::text, E'\\n') FROM omnimsg_health() h"), 'omnimsg_health()');
