@@ -814,6 +814,10 @@ AS $$
 		OR s.name = 'log_transaction_sample_rate' AND s.setting::float8 > 0
 	HAVING count(*) > 0
 	UNION ALL
+	SELECT 'warning', 'the worker may speak to this machine, and without TLS', 'omnimsg.allow_loopback is on.',
+		   'It is for the simulator and for tests: run ALTER SYSTEM RESET omnimsg.allow_loopback, or take it out of the file where it is set.'
+	 WHERE current_setting('omnimsg.allow_loopback', true)::boolean
+	UNION ALL
 	SELECT 'warning', 'provider accounts accept any key', string_agg(format('"%s"', a.name), ', ' ORDER BY a.name),
 		   'Register the public key of each with omnimsg_add_key(): without it a key of one account reaches the numbers of another, and nothing is verified again here.'
 	  FROM omnimsg.provider_accounts a WHERE a.key_fingerprints = '{}' HAVING count(*) > 0

@@ -229,7 +229,10 @@ not_sent($n++, 'https://nowhere.example.test', $not_public, 'a name with no addr
 not_sent($n++, 'https://mapped.example.test', $not_public, 'a name with private addresses of IPv6, and of IPv4 in them');
 not_sent($n++, "https://rebound.example.test:$port", $not_public, 'a name that turns to a forbidden address after the first');
 not_sent($n++, "https://$private", $not_public, 'a private address without a name');
+my $open = "SELECT count(*) FROM omnimsg_health() WHERE finding ~ 'may speak to this machine'";
+ok($node->poll($open, $own ? 0 : 1), 'omnimsg_health() warns of what is for tests');
 $node->setting('omnimsg.allow_loopback', 'off');
+ok($node->poll($open, 0), 'and not of what is as it should be');
 not_sent($n++, "https://home.example.test:$port", $not_public, 'a name of this machine');
 not_sent($n++, "https://localhost:$port", $not_public, 'this machine by its name');
 not_sent($n++, "http://127.0.0.1:$port", qr/plain http is for tests/, 'this machine without TLS');
