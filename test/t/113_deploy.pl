@@ -1,10 +1,11 @@
-# What deploy/ ships for the relay: a systemd unit that takes away what it does not need, and settings that exist; and
-# the modes of its files, whatever the umask.
+# What deploy/ ships for the relay: a systemd unit that takes away what it does not need, and settings that exist; alerts and a
+# dashboard over metrics that exist; and the modes of its files, whatever the umask.
 
 use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
+use JSON::PP qw(decode_json);
 use Omnimsg;
 use Test::More;
 
@@ -67,5 +68,41 @@ my @files = sort glob "$spool/*";
 cmp_ok(scalar @files, '>=', 1, 'a relay makes its spool');
 is(join(' ', map { sprintf '%04o', (stat)[2] & 07777 } @files), join(' ', ('0600') x @files),
 	'which nobody else can read, whatever the umask is');
+
+# ---- metrics ----
+
+# The relay says what its are called.  It knows the clocks' only once both sides have told theirs, so its page stands in for these.
+my %metric = map { $_ => 1 } $node->request(GET => '/metrics', url => $relay->url)->{body} =~ /^(omnimsg_relay_\w+)/mg;
+$metric{"omnimsg_relay_$_"} = 1 for read_file('doc/relay.md') =~ /^\| `(clock_skew_seconds)\{peer\}` \| gauge/m;
+my $query;
+for my $line (split /\n/, read_file('deploy/prometheus/postgres_exporter.yml'))
+{
+	$query = $1 if $line =~ /^(omnimsg_\w+):$/;
+	$metric{"${query}_$1"} = 1 if $line =~ /^    - (\w+):$/;
+}
+
+sub unknown
+{
+	my %used = map { $_ => 1 } grep { !$metric{$_} } map { /\b(omnimsg_\w+)/g } @_;
+
+	return join ' ', sort keys %used;
+}
+
+my @alerts = read_file('deploy/prometheus/rules.yml') =~ /^        expr: (.*?)\n        (?:for|labels):/msg;
+my $dashboard = decode_json(read_file('deploy/grafana/omnimsg.json'));
+my @targets = map { @{ $_->{targets} } } @{ $dashboard->{panels} };
+my @expressions = map { $_->{expr} } @targets;
+cmp_ok(scalar @alerts, '>=', 10, 'there are alerts');
+is(unknown(@alerts), '', 'which name metrics that exist');
+like(join(' ', @alerts), qr/omnimsg_findings_count\{severity="error"\} > 0/, 'one wakes somebody when omnimsg_health() finds an error');
+cmp_ok(scalar @expressions, '>=', 20, 'there is a dashboard');
+is(unknown(@expressions, map { $_->{definition} // () } @{ $dashboard->{templating}{list} }), '', 'which names metrics that exist, too');
+is(unknown('omnimsg_relay_no_such_thing'), 'omnimsg_relay_no_such_thing', 'as it would be told otherwise');
+cmp_ok($dashboard->{schemaVersion}, '>=', 36, 'it is of a form that Grafana reads');
+my %ids = map { $_->{id} => 1 } @{ $dashboard->{panels} };
+is(scalar keys %ids, scalar @{ $dashboard->{panels} }, 'its panels have ids of their own');
+my %sources = map { $_->{datasource}{uid} => 1 } @{ $dashboard->{panels} };
+is(join(' ', (keys %sources), map { $_->{name} } grep { $_->{type} eq 'datasource' } @{ $dashboard->{templating}{list} }), '${datasource} datasource',
+	'they ask the data source that is chosen above');
 
 done_testing;
