@@ -113,7 +113,13 @@ LOAD_OBJS = $(patsubst %,build/program/%.o,bench/load bench/load_webhook tools/s
 build/bench_load: $(LOAD_OBJS) $(CORE_OBJS)
 	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lsodium
 
-$(LOAD_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
+# signatures for the webhooks that the database makes
+SIGN_OBJS = $(patsubst %,build/program/%.o,bench/sign tools/simulator_key tools/simulator_util)
+
+build/bench_sign: $(SIGN_OBJS) $(CORE_OBJS)
+	$(CC) $(PROGRAM_LDFLAGS) -o $@ $^ -lsodium
+
+$(LOAD_OBJS) $(SIGN_OBJS): PROGRAM_CPPFLAGS = $(SIMULATOR_CPPFLAGS)
 
 # the floor of sending
 build/floor_post: build/program/bench/floor_post.o
@@ -356,7 +362,7 @@ BENCH =
 bench:
 	$(TOOL) tools/bench $(BENCH)
 
-bench-programs: build/bench_intent build/bench_load build/floor_post build/oracle/bench_phone
+bench-programs: build/bench_intent build/bench_load build/bench_sign build/floor_post build/oracle/bench_phone
 
 distclean: remove-instance
 remove-instance:

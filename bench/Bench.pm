@@ -62,18 +62,27 @@ sub ratio
 	return median(map { $of->[$_] / $by->[$_] } 0 .. $#$of);
 }
 
-# cpu(PIDS): the seconds of processor time that the processes have used, ended threads included
-sub cpu
+# cpu_of(PIDS): the seconds of processor time that the processes have used, ended threads included: of their own code, and of the kernel for them
+sub cpu_of
 {
-	my $seconds = 0;
+	my ($user, $system) = (0, 0);
 
 	for my $pid (@_)
 	{
 		open my $file, '<', "/proc/$pid/stat" or next;
 		my @field = split / /, (<$file> // '') =~ s/.*\) //sr;
-		$seconds += ($field[11] + $field[12]) / $ticks;
+		$user += $field[11] / $ticks;
+		$system += $field[12] / $ticks;
 	}
-	return $seconds;
+	return ($user, $system);
+}
+
+# cpu(PIDS): both together
+sub cpu
+{
+	my ($user, $system) = cpu_of(@_);
+
+	return $user + $system;
 }
 
 # resident(PID): the megabytes of memory that a process has used at most

@@ -11,8 +11,10 @@ package Stock;
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use Omnimsg;
 
+my $top = dirname(__FILE__) . '/..';
 my $organizations = 100;
 
 # server(name => value): an instance with the settings that a DBA would give it, and no relay; what else is named is set too.
@@ -41,6 +43,7 @@ INSERT INTO omnimsg.provider_accounts (id, provider, name, secret_name)
 INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provider, provider_account_id)
 	SELECT o.did, o.id, 'telnyx', '22222222-2222-7222-8222-222222222222' FROM bench.organizations o;
 CREATE TABLE bench.webhooks (batch int, n int, body bytea, PRIMARY KEY (batch, n));
+CREATE TABLE bench.signatures (batch int, n int, signed_at text, signature text, PRIMARY KEY (batch, n));
 SQL
 	return $node;
 }
@@ -124,7 +127,22 @@ SQL
 	return;
 }
 
-# ingest(SESSION): prepares "EXECUTE ingest(BATCH)", which takes a batch of bench.webhooks as the relay would
+# sign(NODE): the signatures of bench.webhooks into bench.signatures, by the key of the instance
+sub sign
+{
+	my ($node) = @_;
+	my ($bodies, $signatures) = map { $node->dir . "/data/bench.$_" } qw(bodies signatures);
+
+	$node->psql("COPY (SELECT w.batch, w.n, encode(w.body, 'hex') FROM bench.webhooks w) TO '$bodies'");
+	system("$top/build/bench_sign '" . $node->env('OMNIMSG_SIGNING_KEY_FILE') . "' <'$bodies' >'$signatures'") == 0 or die "bench_sign failed\n";
+	$node->psql("TRUNCATE bench.signatures; COPY bench.signatures FROM '$signatures'");
+	$node->psql('VACUUM (ANALYZE, FREEZE) bench.signatures');
+	unlink $bodies, $signatures;
+	return;
+}
+
+# ingest(SESSION): prepares "EXECUTE ingest(BATCH)", which takes a batch of bench.webhooks as the relay would, and "EXECUTE ingest_signed(BATCH,
+# FINGERPRINT)", which takes it with its signatures
 sub ingest
 {
 	my ($session) = @_;
@@ -133,7 +151,13 @@ sub ingest
 PREPARE ingest (int) AS
 	SELECT count(*), count(*) FILTER (WHERE r.outcome = 'applied')
 	  FROM (SELECT array_agg('telnyx'::text) AS providers, array_agg(w.body ORDER BY w.n) AS bodies FROM bench.webhooks w WHERE w.batch = $1) AS d,
-		   omnimsg_ingest_batch(d.providers, d.bodies) AS r
+		   omnimsg_ingest_batch(d.providers, d.bodies) AS r;
+PREPARE ingest_signed (int, text) AS
+	SELECT count(*), count(*) FILTER (WHERE r.outcome = 'applied')
+	  FROM (SELECT array_agg('telnyx'::text) AS providers, array_agg(w.body ORDER BY w.n) AS bodies, array_agg(s.signature ORDER BY w.n) AS signatures,
+				   array_agg(s.signed_at ORDER BY w.n) AS signed, array_agg($2) AS keys
+			  FROM bench.webhooks w JOIN bench.signatures s USING (batch, n) WHERE w.batch = $1) AS d,
+		   omnimsg_ingest_batch(d.providers, d.bodies, d.signatures, d.signed, d.keys) AS r
 SQL
 	return;
 }

@@ -5,7 +5,8 @@
 #   my $relay = $traffic->relay(MAX_CONNECTIONS => 256);
 #   my $seen = $traffic->load($relay->url, '--seconds', 10);      # as bench_load prints it
 #
-# OMNIMSG_ROWS makes fewer accounts.
+# The provider's key is registered, as omnimsg_health() demands, so that the database verifies each signature once more; OMNIMSG_WITHOUT_KEY=1
+# leaves that out.  OMNIMSG_ROWS makes fewer accounts.
 
 package Traffic;
 
@@ -56,6 +57,7 @@ INSERT INTO omnimsg.collection_accounts (organization_id, name, primary_phone)
 VACUUM ANALYZE;
 CHECKPOINT;
 SQL
+	$node->psql("SELECT omnimsg_add_key('22222222-2222-7222-8222-222222222222', '" . $node->public_key . "')") if !$ENV{OMNIMSG_WITHOUT_KEY};
 	return $self;
 }
 
@@ -85,24 +87,45 @@ sub ready
 	return;
 }
 
-# begin_load(URL, OPTIONS...): starts bench_load; finish_load() waits for it and returns what it printed
+# begin_load(URL, OPTIONS...): starts bench_load; finish_load(LOAD) waits for it and returns what it printed.  With --wait it has signed all of its
+# webhooks then, and begin_sending(LOAD) lets it send them.
 sub begin_load
 {
 	my ($self, $url, @options) = @_;
 	my @command = ("$top/build/bench_load", '--url', "$url/webhooks/telnyx", '--key-file',
 		$self->{node}->env('OMNIMSG_SIGNING_KEY_FILE'), '--senders', $self->{accounts}, '--numbers', $organizations, @options);
+	my %load;
 
-	$self->{load} = open($self->{output}, '-|', @command) or die "bench_load: $!";
+	$load{pid} = open($load{output}, '-|', @command) or die "bench_load: $!";
+	if (grep { $_ eq '--wait' } @options)
+	{
+		my $state = '';
+
+		# T: stopped; Z: dead
+		$self->{node}->wait_until(sub {
+			open my $file, '<', "/proc/$load{pid}/stat" or return 0;
+			($state) = (<$file> // '') =~ /\) (\S)/;
+			return ($state // '') =~ /[TZ]/;
+		}, 600);
+		($state // '') eq 'T' or kill('KILL', $load{pid}), die "bench_load did not get ready\n";
+	}
+	return \%load;
+}
+
+sub begin_sending
+{
+	my ($self, $load) = @_;
+
+	kill 'CONT', $load->{pid};
 	return;
 }
 
 sub finish_load
 {
-	my ($self) = @_;
-	my $line = readline $self->{output};
+	my ($self, $load) = @_;
+	my $line = readline $load->{output};
 
-	close $self->{output} or die "bench_load failed: $?\n";
-	delete $self->{load};
+	close $load->{output} or die "bench_load failed: $?\n";
 	return decode_json($line);
 }
 
@@ -110,8 +133,7 @@ sub load
 {
 	my ($self, @arguments) = @_;
 
-	$self->begin_load(@arguments);
-	return $self->finish_load;
+	return $self->finish_load($self->begin_load(@arguments));
 }
 
 # seconds(DEFAULT): OMNIMSG_SECONDS makes a run shorter

@@ -93,6 +93,7 @@ static struct
 	int			timeout_ms;
 	bool		timeline;
 	bool		verify;
+	bool		wait;
 	struct om_load_plan plan;
 }			options = {
 	.connections = 64, .seconds = 10, .idle_ping_ms = 1000, .timeout_ms = 10000,
@@ -601,6 +602,7 @@ print_help(void)
 		   "  --timeout MS       an answer that takes longer counts as none (10000)\n"
 		   "  --seed N           of ids and choices (by chance); the same webhooks come with the same\n"
 		   "  --timeline         also what became of those due in each second: [200, refused, no answer, longest ms]\n"
+		   "  --wait             stops itself by SIGSTOP when all are signed, and goes on by SIGCONT\n"
 		   "  --verify           sends nothing, but tells how long libsodium takes to verify one of them\n"
 		   "  --help, --version\n"
 		   "\n"
@@ -707,14 +709,13 @@ read_options(int argc, char **argv)
 			exit(0);
 		}
 		if (strcmp(argv[i], "--version") == 0)
-		{
-			printf("bench_load " VERSION "\n");
-			exit(0);
-		}
+			exit(printf("bench_load " VERSION "\n") < 0);
 		if (strcmp(argv[i], "--timeline") == 0)
 			options.timeline = true;
 		else if (strcmp(argv[i], "--verify") == 0)
 			options.verify = true;
+		else if (strcmp(argv[i], "--wait") == 0)
+			options.wait = true;
 		else if (strncmp(argv[i], "--", 2) != 0 || i + 1 == argc)
 			usage("what is meant by", argv[i]);
 		else
@@ -785,6 +786,8 @@ main(int argc, char **argv)
 		return 0;
 	}
 	prepare();
+	if (options.wait)
+		raise(SIGSTOP);
 	if (options.idle > 0)
 		open_idlers();
 	begin = finished = now_ns();

@@ -39,4 +39,5 @@ for my $kind (['canonical', 'canonical, as +14155552671', 60], ['messy', 'as peo
 		ratio => sprintf('at least %.0f x', $found->{"${name}_ratio"}), wanted => $limit ? "under $limit ns" : undef,
 		reached => $limit && $found->{$name} < $limit);
 }
+Bench::note('Of each number the least time of 31 passes is taken, with warm caches, on both sides.');
 Bench::note('Ours tells region, type and validity besides; libphonenumber takes several times as long with those.');
