@@ -440,7 +440,7 @@ CREATE INDEX audit_seals_to_xid ON omnimsg.audit_seals (origin, to_xid);
 COMMENT ON TABLE omnimsg.audit_seals IS 'signed hashes over the audit rows of an organization, each over the one before it; written by omnimsg_audit_seal(), never changed; doc/audit.md has their form';
 COMMENT ON COLUMN omnimsg.audit_seals.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.audit_seals.number IS 'from 1 on, without gaps';
-COMMENT ON COLUMN omnimsg.audit_seals.epoch IS 'one more than before where the database that made it is another one than that of the seal before it: a restored copy';
+COMMENT ON COLUMN omnimsg.audit_seals.epoch IS 'one more than before where the database that made it is another one than that of the seal before it: a restored dump, a copy of the files, a standby that was promoted';
 COMMENT ON COLUMN omnimsg.audit_seals.origin IS 'of the rows that it covers';
 COMMENT ON COLUMN omnimsg.audit_seals.from_xid IS 'it covers the rows of transactions from this one on';
 COMMENT ON COLUMN omnimsg.audit_seals.to_xid IS 'and before this one: when it was made none of them was running any more';
@@ -452,7 +452,7 @@ COMMENT ON COLUMN omnimsg.audit_seals.hash IS 'hash of all that is signed: what 
 COMMENT ON COLUMN omnimsg.audit_seals.key_fingerprint IS 'the key, in omnimsg.audit_keys';
 COMMENT ON COLUMN omnimsg.audit_seals.signature IS 'Ed25519';
 COMMENT ON COLUMN omnimsg.audit_seals.sealed_at IS 'when';
-COMMENT ON COLUMN omnimsg.audit_seals.sealed_in IS 'number of the cluster and database that made it, as origin in omnimsg.audit_logs';
+COMMENT ON COLUMN omnimsg.audit_seals.sealed_in IS 'number of the cluster, database, timeline and data directory that made it: other than origin, every copy has another one';
 SELECT pg_catalog.pg_extension_config_dump('omnimsg.audit_seals', '');
 
 CREATE FUNCTION omnimsg.audit_origin() RETURNS pg_catalog.int8
@@ -844,12 +844,23 @@ AS $$
 		   'Put the base64 of 32 random bytes into the file audit_signing_key in omnimsg.secrets_dir, with mode 0600.'
 	  FROM omnimsg.audit_key_problem() AS w (problem) WHERE w.problem IS NOT NULL
 	UNION ALL
-	SELECT 'warning', 'audit rows wait for their seal', format('the oldest was written at %s', l.created_at),
-		   'The worker seals every minute in a database that is armed: see the log of the server for why it did not, or run omnimsg_audit_seal().'
-	  FROM (SELECT a.created_at FROM omnimsg.audit_logs a
+	-- a transaction that was open before they were written holds up the seals of all organizations
+	SELECT 'warning', 'audit rows wait for their seal', format('the oldest was written at %s', l.created_at) || coalesce('; since before that a transaction is open: ' || w.who, ''),
+		   coalesce(w.ending, 'The worker seals every minute in a database that is armed: see the log of the server for why it did not, or run omnimsg_audit_seal().')
+	  FROM (SELECT a.created_at, a.xid FROM omnimsg.audit_logs a
 			 WHERE a.xid >= coalesce((SELECT s.to_xid FROM omnimsg.audit_seals s WHERE s.origin = omnimsg.audit_origin()
 									   ORDER BY s.to_xid DESC LIMIT 1), '0'::xid8)
 			   AND a.origin = omnimsg.audit_origin() ORDER BY a.xid LIMIT 1) AS l
+	  LEFT JOIN LATERAL (
+			SELECT o.who, o.ending
+			  FROM (SELECT s.backend_xid, format('process %s, role "%s", database "%s"', s.pid, s.usename, s.datname),
+						   format('Nothing newer is sealed before it ends: SELECT pg_terminate_backend(%s). Set idle_in_transaction_session_timeout for the role.', s.pid)
+					  FROM pg_stat_activity s
+					UNION ALL
+					SELECT p.transaction, format('prepared as "%s", role "%s", database "%s"', p.gid, p.owner, p.database),
+						   format('Nothing newer is sealed before it ends: COMMIT PREPARED or ROLLBACK PREPARED %L in its database.', p.gid)
+					  FROM pg_prepared_xacts p) AS o (xid, who, ending)
+			 WHERE age(o.xid) > age(l.xid::xid) ORDER BY age(o.xid) DESC LIMIT 1) AS w ON true
 	 WHERE l.created_at < now() - interval '5 minutes' AND omnimsg.audit_key_problem() IS NULL
 $$;
 REVOKE ALL ON FUNCTION omnimsg.security_findings() FROM PUBLIC;

@@ -133,9 +133,11 @@ compare(const Identity *armed, const Identity *here, const char **reason)
 						   here->timeline, armed->timeline);
 	else if (strcmp(armed->data_directory, here->data_directory) != 0)
 		*reason = "in a copied data directory";
-	else if (armed->disarmed)
+	if (*reason != NULL)
+		return OM_ARMED_ELSEWHERE;
+	if (armed->disarmed)
 		*reason = "disarmed";
-	return *reason == NULL ? OM_ARMED : OM_ARMED_ELSEWHERE;
+	return *reason == NULL ? OM_ARMED : OM_DISARMED;
 }
 
 OmArmed
@@ -156,6 +158,16 @@ om_arm_check(const char **reason)
 	}
 	identify(&here);
 	return compare(&armed, &here, reason);
+}
+
+int64
+om_arm_place(void)
+{
+	Identity	here;
+
+	identify(&here);
+	return om_audit_number(psprintf("%llu %u %d %s", (unsigned long long) here.system_identifier, here.database,
+									here.timeline, here.data_directory));
 }
 
 static char *

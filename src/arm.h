@@ -13,6 +13,7 @@
 typedef enum OmArmed
 {
 	OM_ARMED,
+	OM_DISARMED,				/* here, and taken back since */
 	OM_ARMED_ELSEWHERE,			/* in this database of this cluster, but before a promotion or in another directory */
 	OM_ARMED_NEVER				/* never, or in another database: a dump may be being restored here */
 } OmArmed;
@@ -22,6 +23,9 @@ typedef enum OmArmed
  * Locks nothing: whoever sends asks again in the transaction that marks what is being sent.
  */
 extern OmArmed om_arm_check(const char **reason);
+
+/* A number of what omnimsg_arm() would write down here: every copy has another one.  Not in recovery. */
+extern int64 om_arm_place(void);
 
 /*
  * Keep omnimsg_disarm() waiting until the transaction ends.  False when somebody is disarming, who must not be waited for:

@@ -155,21 +155,27 @@ om_audit_json(const char *key,...)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+int64
+om_audit_number(const char *text)
+{
+	unsigned char hash[sizeof(uint64)];
+	uint64		number = 0;
+
+	om_audit_blake2b(hash, sizeof(hash), text, strlen(text));
+	for (size_t i = 0; i < sizeof(hash); i++)
+		number = number << 8 | hash[i];
+	return (int64) number;
+}
+
 /* Only of a cluster that stays what it is while the server runs, and of the database of this session */
 int64
 om_audit_origin(void)
 {
-	StringInfoData text;
-	unsigned char hash[sizeof(uint64)];
-	uint64		number = 0;
+	char	   *text = psprintf("%llu %u", (unsigned long long) GetSystemIdentifier(), MyDatabaseId);
+	int64		number = om_audit_number(text);
 
-	initStringInfo(&text);
-	appendStringInfo(&text, "%llu %u", (unsigned long long) GetSystemIdentifier(), MyDatabaseId);
-	om_audit_blake2b(hash, sizeof(hash), text.data, text.len);
-	for (size_t i = 0; i < sizeof(hash); i++)
-		number = number << 8 | hash[i];
-	pfree(text.data);
-	return (int64) number;
+	pfree(text);
+	return number;
 }
 
 void

@@ -57,6 +57,9 @@ extern Jsonb *om_audit_json(const char *key, ...);
 /* Where rows are written at present: a number of this cluster and this database.  Another one counts its transactions anew. */
 extern int64 om_audit_origin(void);
 
+/* A number for something that has a name */
+extern int64 om_audit_number(const char *text);
+
 /* The hash of a row, OM_AUDIT_HASH bytes; values are of the types of the table's columns */
 extern void om_audit_hash(const Datum *values, const bool *nulls, unsigned char *hash);
 

@@ -117,7 +117,8 @@ typedef struct Run
 	OmAuditKey *key;
 	bool		has_origin;
 	int64		origin;
-	int64		here;
+	int64		here;			/* the origin of rows that are written now */
+	int64		place;			/* who seals: a copy of the files has the same origin and is another place */
 	uint64		from_xid;
 	uint64		to_xid;
 	TimestampTz now;
@@ -278,7 +279,7 @@ chain(Run *run)
 		seal->from_xid = run->from_xid;
 		seal->to_xid = run->to_xid;
 		seal->sealed_at = run->now;
-		seal->sealed_in = run->here;
+		seal->sealed_in = run->place;
 		strlcpy(seal->fingerprint, run->key->fingerprint, sizeof(seal->fingerprint));
 	}
 	rows = om_db_run(&find_heads, (Datum[]) {om_column_array(organizations)});
@@ -291,7 +292,7 @@ chain(Run *run)
 		if (VARSIZE_ANY_EXHDR(hash) == OM_AUDIT_HASH)
 			memcpy(seal->previous, VARDATA_ANY(hash), OM_AUDIT_HASH);
 		seal->number = om_field_int(row, 1) + 1;
-		seal->epoch = om_field_int(row, 2) + (om_field_int(row, 4) == run->here ? 0 : 1);
+		seal->epoch = om_field_int(row, 2) + (om_field_int(row, 4) == run->place ? 0 : 1);
 	}
 }
 
@@ -344,7 +345,7 @@ write_seals(Run *run)
 	values[11] = CStringGetTextDatum(psprintf(UINT64_FORMAT, run->to_xid));
 	values[12] = CStringGetTextDatum(run->key->fingerprint);
 	values[13] = TimestampTzGetDatum(run->now);
-	values[14] = Int64GetDatum(run->here);
+	values[14] = Int64GetDatum(run->place);
 	om_db_run(&insert_seals, values);
 }
 
@@ -432,11 +433,12 @@ omnimsg_audit_seal(PG_FUNCTION_ARGS)
 	run.out = (ReturnSetInfo *) fcinfo->resultinfo;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (om_arm_check(&error) == OM_ARMED_NEVER)
+	if (om_arm_check(&error) > OM_DISARMED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the audit trail is not sealed before the database is armed: it is %s", error),
-				 errhint("A dump may be being restored here. When it is complete, run omnimsg_arm().")));
+				 errhint("A dump may be being restored here, or this may be a copy of one that goes on elsewhere. When it is complete, and is to take the other one's place, run omnimsg_arm().")));
+	run.place = om_arm_place();
 	error = om_audit_key_read(&key);
 	if (error != NULL)
 		refuse(error);

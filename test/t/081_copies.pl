@@ -29,6 +29,9 @@ sub tables
 		split /\n/, $of->psql("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'omnimsg'::regnamespace ORDER BY 1", %where)), %where);
 }
 
+$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+is($node->psql('SELECT max(epoch) FROM omnimsg.audit_seals'), 1, 'whose audit trail is sealed');
+
 my $original = tables($node);
 
 sub posts { return scalar $_[0]->ledger(kind => 'post') }
@@ -49,6 +52,7 @@ sub silent
 		$node->wait_until(sub { $rounds->() ne $before }, 20) or diag 'no round';
 	}
 	is($copy->psql("SELECT severity FROM omnimsg_health() WHERE finding = 'the database is not armed'", %where), 'error', "$what: health tells");
+	like($copy->psql_error('SELECT * FROM omnimsg_audit_seal()', %where), qr/55000: the audit trail is not sealed before the database is armed/, "$what: nobody seals");
 	is(tables($copy, %where), $original, "$what: every table is as in the original");
 	is($copy->psql("SELECT DISTINCT verdict FROM omnimsg_explain_send('$made->{organization}', 'sms', '+15552001000') WHERE gate = 'armed'", %where), 'hold',
 		"$what: the gate holds");
@@ -142,6 +146,17 @@ is(posts($node), 0, 'nothing was sent from any of them');
 
 # ---- until it is armed ----
 
+# sealed(SERVER, WHAT): in the next epoch, whichever copy it is
+sub sealed
+{
+	my ($copy, $what) = @_;
+
+	$copy->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+	is($copy->psql('SELECT max(epoch), count(DISTINCT sealed_in) FROM omnimsg.audit_seals'), '2|2', "$what seals in an epoch of its own");
+	is($copy->psql('SELECT * FROM omnimsg_audit_verify()'), '', 'and nothing is wrong in either');
+	return;
+}
+
 sub sends
 {
 	my ($copy, $ledger, $what) = @_;
@@ -150,10 +165,16 @@ sub sends
 	ok($copy->poll("SELECT count(*) FROM omnimsg.outbox WHERE state = 'sent'", 1000, 60), "$what sends when it is armed");
 	is(posts($ledger), 1000, 'each text once');
 	is($copy->psql("SELECT count(*) FROM omnimsg_health() WHERE finding = 'the database is not armed'"), 0, 'and health is content');
+	sealed($copy, $what);
 	return;
 }
 
 sends($other, $other, 'a restored dump');
+# as one that is to send nothing
+$backup->stop;
+$backup->start(%sends, 'omnimsg.dispatch' => 'off');
+$backup->psql('SELECT omnimsg_arm()');
+sealed($backup, 'a base backup');
 $backup->stop;
 sends($standby, $node, 'a promoted standby');
 is($standby->psql("SELECT count(*) FROM omnimsg.audit_logs WHERE action = 'DATABASE_ARMED'"), 2, 'both armings are on record');

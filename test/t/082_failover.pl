@@ -83,6 +83,8 @@ sub make_standby
 
 for my $n (1 .. $promotions)
 {
+	$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+	is($primary->psql('SELECT max(epoch) FROM omnimsg.audit_seals'), $n, "primary $n seals in epoch $n");
 	my $standby = make_standby("standby$n");
 	my ($pid, $file) = load($primary, 3000);
 
@@ -102,10 +104,15 @@ for my $n (1 .. $promotions)
 		OR NOT EXISTS (SELECT 1 FROM omnimsg.events e WHERE e.dedupe_key = 'received:m' || w.address AND e.outcome = 'applied')"), 0,
 		'promotion ' . $n . ': all ' . @here . ' that were acknowledged are there, with their effect');
 	is(posts(), $before, 'and it has sent nothing');
+	like($standby->psql_error('SELECT * FROM omnimsg_audit_seal()'), qr/55000: the audit trail is not sealed before the database is armed/, 'nor sealed');
 	$standby->psql('SELECT omnimsg_arm()');
 	$primary = $standby;
 }
 ok($primary->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased')", 0, 60), 'armed, it sends what its predecessors left');
+
+$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+is($primary->psql('SELECT max(epoch), count(DISTINCT sealed_in) FROM omnimsg.audit_seals'), join('|', ($promotions + 1) x 2), 'each of them sealed in an epoch of its own');
+is($primary->psql('SELECT * FROM omnimsg_audit_verify()'), '', 'and nothing is wrong in any');
 
 my %times;
 

@@ -141,7 +141,7 @@ sub pick
 my %change = (
 	action => "'CONSENT_RECORDED'", resource_type => "'review'", resource_id => 'omnimsg.uuid7()', actor => "l.actor || ' '",
 	old_value => q('{"status": "sent"}'), new_value => q(l.new_value || '{"source": "agent"}'), row_hash => q(set_byte(l.row_hash, 7, get_byte(l.row_hash, 7) # 1)),
-	created_at => "l.created_at + interval '1 microsecond'", origin => 'NULL', xid => q((l.xid::text::bigint + 100000)::text::xid8),
+	created_at => "l.created_at + interval '1 microsecond'", organization_id => "'$other'", origin => 'NULL', xid => q((l.xid::text::bigint + 100000)::text::xid8),
 );
 my @statements;
 my %expected;
@@ -152,7 +152,7 @@ for my $column (sort keys %change)
 		my $n = pick();
 
 		push @statements, "UPDATE omnimsg.audit_logs l SET $column = $change{$column} WHERE id = test.row($n)";
-		$expected{$n} = $column eq 'xid' || $column eq 'origin' ? 'edited|missing|reordered|added' : 'edited';
+		$expected{$n} = $column =~ /^(?:xid|origin|organization_id)$/ ? 'edited|missing|reordered|added' : 'edited';
 	}
 }
 for (1 .. $picks)
@@ -201,12 +201,17 @@ my $last = $node->psql("SELECT max(number) FROM omnimsg.audit_seals WHERE organi
 my $mine = "organization_id = '$organization'";
 for (['row_count', 'row_count + 1'], ['root', 'set_byte(root, 0, get_byte(root, 0) # 1)'], ['manifest', 'set_byte(manifest, 20, get_byte(manifest, 20) # 1)'],
 	['previous', 'set_byte(previous, 0, get_byte(previous, 0) # 1)'], ['signature', 'set_byte(signature, 0, get_byte(signature, 0) # 1)'],
-	['sealed_at', "sealed_at + interval '1 s'"], ['epoch', 'epoch + 1'], ['sealed_in', 'sealed_in + 1'], ['key_fingerprint', "'00'"])
+	['sealed_at', "sealed_at + interval '1 s'"], ['epoch', 'epoch + 1'], ['sealed_in', 'sealed_in + 1'], ['key_fingerprint', "'00'"],
+	['from_xid', '(from_xid::text::bigint - 1)::text::xid8'], ['to_xid', '(to_xid::text::bigint + 1)::text::xid8'], ['origin', 'origin + 1'], ['origin', 'NULL'],
+	['number', "number + $last"], ['organization_id', "'44444444-4444-7444-8444-444444444444'"])
 {
 	my ($column, $value) = @$_;
 	my $number = 1 + int(rand($last));
+	my $named = $column eq 'number' ? $number + $last : $number;
+	my $found = found("UPDATE omnimsg.audit_seals SET $column = $value WHERE $mine AND number = $number");
 
-	like(found("UPDATE omnimsg.audit_seals SET $column = $value WHERE $mine AND number = $number"), qr/^unsigned seal\|$number\|/m, "$column of a seal is told");
+	like($found, qr/^unsigned seal\|$named\|/m, "$column of a seal is told");
+	like($found, qr/^missing seal\|$number\|/m, 'and that one is missing') if $column eq 'number';
 }
 like(found("UPDATE omnimsg.audit_seals SET hash = set_byte(hash, 0, get_byte(hash, 0) # 1) WHERE $mine AND number = 2"), qr/^broken chain\|2\|/m, 'the hash of a seal is told');
 like(found("DELETE FROM omnimsg.audit_seals WHERE $mine AND number = 2"), qr/^missing seal\|2\|/m, 'a seal that was removed is told');
@@ -278,12 +283,16 @@ write_key($key);
 # ---- late commits ----
 
 my $late = $node->session;
+my $late_pid = $late->query('SELECT pg_backend_pid()');
 $late->query('BEGIN; ' . add_rows(5, $organization));
 $node->psql(add_rows(7, $organization));
 is(seal(), 1, 'what was written after a transaction began that still runs waits with it');
 is($node->psql("SELECT count(*) FROM omnimsg.audit_logs l WHERE l.organization_id = '$organization' AND l.xid >= (SELECT s.to_xid FROM omnimsg.audit_seals s WHERE s.origin = l.origin ORDER BY s.to_xid DESC LIMIT 1)"),
 	7, 'unsealed');
 is(verify(), '', 'which is nothing wrong');
+like($node->psql("BEGIN; UPDATE omnimsg.audit_logs l SET created_at = created_at - interval '10 minutes' WHERE l.xid >= (SELECT max(to_xid) FROM omnimsg.audit_seals);
+	SELECT detail, hint FROM omnimsg_health() WHERE finding = 'audit rows wait for their seal'; ROLLBACK"),
+	qr/since before that a transaction is open: process $late_pid, role "postgres", database "omnimsg"\|.*pg_terminate_backend\($late_pid\)/, 'health names who holds them up');
 $late->query('COMMIT');
 is(seal(), 12, 'it is sealed when it has committed');
 is(verify(), '', 'and nothing is wrong');
