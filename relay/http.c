@@ -387,16 +387,16 @@ keep_stale(OmDelivery *delivery)
 	}
 }
 
-/* A whole body is there: verify it and store it.  Takes the body over. */
+/* A whole body is there, after OM_SIGNATURE_SCRATCH bytes of a buffer: verify it and store it.  Takes the buffer over. */
 static const Answer *
-accept_body(Request *request, uint8_t *body, size_t len)
+accept_body(Request *request, uint8_t *buffer, size_t len)
 {
 	char		key_id[65];
 	OmSignatureResult result;
 	OmForwardResult forwarded;
 	OmDelivery	delivery = {
 		.provider = "telnyx",
-		.body = body,
+		.body = buffer,
 		.body_len = len,
 		.signature = request->framing.signature,
 		.signed_at = request->framing.timestamp,
@@ -407,10 +407,11 @@ accept_body(Request *request, uint8_t *body, size_t len)
 
 	if (delivery.is_crowded && !om_spool_enabled() && om_forward_is_overloaded())
 	{
-		free(body);
+		free(buffer);
 		return &answer_unavailable;
 	}
-	result = om_verify_delivery(request->framing.timestamp, request->framing.signature, body, len, key_id);
+	result = om_verify_delivery(request->framing.timestamp, request->framing.signature, buffer, len, key_id);
+	memmove(buffer, buffer + OM_SIGNATURE_SCRATCH, len);
 	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
 	{
 		request->is_signed = true;
@@ -420,7 +421,7 @@ accept_body(Request *request, uint8_t *body, size_t len)
 	if (om_verify_is_stale(result))
 		keep_stale(&delivery);
 	else if (result != OM_SIGNATURE_OK)
-		free(body);
+		free(buffer);
 	if (result != OM_SIGNATURE_OK)
 		return refuse(result);
 	om_metrics_verified(result);
@@ -433,7 +434,7 @@ static const Answer *
 receive_webhook(Request *request)
 {
 	const Answer *refusal;
-	uint8_t    *body;
+	uint8_t    *buffer;
 	size_t		len;
 
 	if (request->framing.content_length == NULL)
@@ -449,16 +450,17 @@ receive_webhook(Request *request)
 	if (refusal != NULL)
 		return refusal;
 
-	body = malloc(len > 0 ? len : 1);
-	if (body == NULL)
+	/* so that no second one is needed to verify it: bodies are large, and threads many */
+	buffer = malloc(OM_SIGNATURE_SCRATCH + len);
+	if (buffer == NULL)
 		return &answer_unavailable;
-	refusal = read_body(request, body, len);
+	refusal = read_body(request, buffer + OM_SIGNATURE_SCRATCH, len);
 	if (refusal != NULL)
 	{
-		free(body);
+		free(buffer);
 		return refusal;
 	}
-	return accept_body(request, body, len);
+	return accept_body(request, buffer, len);
 }
 
 static int

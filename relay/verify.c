@@ -150,22 +150,17 @@ om_verify_is_stale(OmSignatureResult result)
 
 OmSignatureResult
 om_verify_delivery(const char *timestamp, const char *signature,
-				   const uint8_t *body, size_t body_len, char *key_id)
+				   uint8_t *buffer, size_t body_len, char *key_id)
 {
 	KeySet		set = keys_now();
-	size_t		scratch_len = body_len + OM_SIGNATURE_SCRATCH;
-	uint8_t    *scratch = malloc(scratch_len);
 	size_t		index = 0;
 	OmSignatureResult result;
 
-	if (scratch == NULL)
-		return OM_SIGNATURE_NO_SPACE;
 	result = om_signature_verify(set.keys, set.count,
 								 timestamp, strlen(timestamp),
 								 signature, strlen(signature),
-								 body, body_len, scratch, scratch_len,
+								 buffer + OM_SIGNATURE_SCRATCH, body_len, buffer, body_len + OM_SIGNATURE_SCRATCH,
 								 (int64_t) time(NULL), OM_SIGNATURE_TOLERANCE, &index);
-	free(scratch);
 	if (result == OM_SIGNATURE_OK || om_verify_is_stale(result))
 		memcpy(key_id, set.keys[index].fingerprint, sizeof(set.keys[index].fingerprint));
 	return result;

@@ -24,12 +24,13 @@ extern bool om_verify_load(const char *setting, char *error, size_t error_size);
 extern void om_verify_log_keys(const char *msg);
 
 /*
- * Verify one delivery with the keys of this moment and the clock of this host.
+ * Verify one delivery with the keys of this moment and the clock of this host.  The body is in buffer after
+ * OM_SIGNATURE_SCRATCH bytes, where the time that is signed with it is put.
  * key_id (65 bytes) is set to the fingerprint of the key when the signature is right, so
  * also when the result is stale.
  */
 extern OmSignatureResult om_verify_delivery(const char *timestamp, const char *signature,
-											const uint8_t *body, size_t body_len,
+											uint8_t *buffer, size_t body_len,
 											char *key_id);
 
 /* Rightly signed, but too long ago or too far ahead */

@@ -136,6 +136,7 @@ om_signature_verify(const OmPublicKey *keys, size_t nkeys,
 {
 	uint8_t		raw_signature[SIGNATURE_BYTES];
 	int64_t		signed_at;
+	uint8_t    *message;
 	size_t		signed_len;
 	size_t		i;
 
@@ -150,16 +151,16 @@ om_signature_verify(const OmPublicKey *keys, size_t nkeys,
 		scratch_len - OM_SIGNATURE_SCRATCH < body_len)
 		return OM_SIGNATURE_NO_SPACE;
 
-	memcpy(scratch, timestamp, timestamp_len);
-	scratch[timestamp_len] = '|';
-	signed_len = timestamp_len + 1;
-	if (body_len > 0)
-		memcpy(scratch + signed_len, body, body_len);
-	signed_len += body_len;
+	if (body_len > 0 && body != scratch + OM_SIGNATURE_SCRATCH)
+		memcpy(scratch + OM_SIGNATURE_SCRATCH, body, body_len);
+	message = scratch + OM_SIGNATURE_SCRATCH - timestamp_len - 1;
+	memcpy(message, timestamp, timestamp_len);
+	message[timestamp_len] = '|';
+	signed_len = timestamp_len + 1 + body_len;
 
 	for (i = 0; i < nkeys; i++)
 	{
-		if (crypto_sign_verify_detached(raw_signature, scratch, signed_len,
+		if (crypto_sign_verify_detached(raw_signature, message, signed_len,
 										keys[i].key) == 0)
 			break;
 	}

@@ -51,7 +51,8 @@ extern OmSignatureResult om_public_key_parse(const char *text, size_t len,
  * Verify one delivery against each key in turn.
  *
  * scratch is a buffer of the caller's of at least body_len + OM_SIGNATURE_SCRATCH
- * bytes in which the signed bytes are put together.  now and tolerance are Unix
+ * bytes in which the signed bytes are put together.  The body may be there already, OM_SIGNATURE_SCRATCH
+ * bytes from its beginning; it is not copied then.  now and tolerance are Unix
  * seconds.  key_index, which may be NULL, is set to the key that verified
  * whenever the signature itself is right (OK, TOO_OLD and TOO_NEW), so that the caller
  * can tell a wrong clock from a forgery.
