@@ -76,12 +76,10 @@ static OmStatement expire_queued = {EXPIRE_ITEMS(IS_EXPIRED), 1, {TIMESTAMPTZOID
 
 /*
  * No automatic reply has more than OM_CONFIRMATION_SECONDS.  One that seems to was queued before the clock was set back,
- * nobody knows how long ago.  The round may have begun long before this runs, and what came meanwhile is of this clock: so it is
- * asked for the time, and $1 finds them by index.
+ * nobody knows how long ago.
  */
-#define MOST_A_REPLY_HAS "interval '" CppAsString2(OM_CONFIRMATION_SECONDS) " seconds' + interval '5 seconds'"
 #define IS_OF_ANOTHER_CLOCK \
-	"o.state = 'queued' AND o.expires_at > $1 + " MOST_A_REPLY_HAS " AND o.expires_at > clock_timestamp() + " MOST_A_REPLY_HAS "\n" \
+	"o.state = 'queued' AND o.expires_at > $1 + interval '" CppAsString2(OM_CONFIRMATION_SECONDS) " seconds' + interval '5 seconds'\n" \
 	"   AND o.kind IN ('opt_out_confirmation', 'opt_in_confirmation', 'help_reply')"
 
 static OmStatement lock_of_another_clock = {LOCK_ITEMS(IS_OF_ANOTHER_CLOCK), 1, {TIMESTAMPTZOID}, NULL};
@@ -352,8 +350,15 @@ om_outbox_expire(TimestampTz now, bool set_back)
 
 	if (om_db_run(&lock_expired, at) > 0)
 		end_messages(om_db_run(&expire_queued, at), now, "expired", "expired");
-	if (set_back && om_db_run(&lock_of_another_clock, at) > 0)
-		end_messages(om_db_run(&expire_of_another_clock, at), now, "expired", "expired");
+	if (!set_back)
+		return;
+	/* The round may have begun long ago, and the lock may have been waited for: what came meanwhile is of this clock */
+	at[0] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (om_db_run(&lock_of_another_clock, at) == 0)
+		return;
+	now = GetCurrentTimestamp();
+	at[0] = TimestampTzGetDatum(now);
+	end_messages(om_db_run(&expire_of_another_clock, at), now, "expired", "expired");
 }
 
 OmShare *
