@@ -113,6 +113,14 @@ om_arg_scope(FunctionCallInfo fcinfo, int number)
 	return scope;
 }
 
+/* 2026-11-28 */
+static bool
+is_date(const char *text)
+{
+	return strspn(text, "0123456789") == 4 && text[4] == '-' && strspn(text + 5, "0123456789") == 2 &&
+		text[7] == '-' && strspn(text + 8, "0123456789") == 2;
+}
+
 void
 om_arg_refuse_address(const char *value, const char *name)
 {
@@ -125,6 +133,11 @@ om_arg_refuse_address(const char *value, const char *name)
 		uint32		code;
 		char		folded;
 
+		if (digits == 0 && is_date(value + at))
+		{
+			at += strlen("2026-11-28");
+			continue;
+		}
 		at += om_utf8_decode(value + at, len - at, &code);
 		folded = code == OM_UTF8_BAD ? OM_LETTER_OTHER : om_letter_fold(code);
 		if (folded >= '0' && folded <= '9')

@@ -22,7 +22,7 @@ SELECT omnimsg_send(:acme, '+15555550123', 'Hi') IS NOT NULL AS sent;
 SELECT state, next_attempt_at <= now() AS due, expires_at - created_at AS life FROM omnimsg.outbox;
 
 TRUNCATE omnimsg.audit_logs;
-SELECT pg_temp.plain(armed) AS armed, replaced, reason FROM omnimsg_arm('the first one');
+SELECT pg_temp.plain(armed) AS armed, replaced, reason FROM omnimsg_arm('the first one, 2026-11-28');
 SELECT * FROM pg_temp.gate;
 SELECT * FROM pg_temp.health;
 SELECT system_identifier = (SELECT c.system_identifier FROM pg_control_system() c) AS cluster, database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
@@ -30,6 +30,7 @@ SELECT system_identifier = (SELECT c.system_identifier FROM pg_control_system() 
 -- the note goes to the audit trail
 SELECT omnimsg_arm('ask ann@example.com');
 SELECT omnimsg_arm('call +1 555 555 0123');
+SELECT omnimsg_arm('2026-11-28 or 555-2026-11-28');
 -- again: the same
 SELECT pg_temp.plain(armed) AS armed, armed = replaced AS same, reason FROM omnimsg_arm();
 SELECT note FROM omnimsg.arming;
