@@ -21,9 +21,6 @@
 #include "statement.h"
 #include "tenant.h"
 
-/* As many make a number of somebody */
-#define MIN_ADDRESS_DIGITS	7
-
 /* So much of a wrong word is shown, in whole characters; none of what may be an address in its place */
 #define MAX_SHOWN	64
 
@@ -144,7 +141,7 @@ om_arg_refuse_address(const char *value, const char *name)
 			digits++;
 		else if (folded != OM_LETTER_BREAK && folded != OM_LETTER_NONE)
 			digits = 0;
-		found = digits >= MIN_ADDRESS_DIGITS;
+		found = digits >= OM_NUMBER_DIGITS;
 	}
 	if (found)
 		ereport(ERROR,

@@ -16,7 +16,6 @@
 
 /* Digits that stay of a number, at its end */
 #define SHOWN_DIGITS	2
-#define MIN_DIGITS		7
 
 static emit_log_hook_type next_hook = NULL;
 
@@ -31,7 +30,7 @@ mask_numbers(char *text)
 	{
 		size_t		digits = strspn(++p, "0123456789");
 
-		if (digits >= MIN_DIGITS)
+		if (digits >= OM_NUMBER_DIGITS)
 			memset(p, '*', digits - SHOWN_DIGITS);
 	}
 }

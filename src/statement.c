@@ -25,9 +25,6 @@
 #include "statement.h"
 #include "tenant.h"
 
-/* Shorter ones are no phone numbers */
-#define MIN_DIGITS	7
-
 static post_parse_analyze_hook_type next_analyze = NULL;
 static ExecutorRun_hook_type next_run = NULL;
 static ProcessUtility_hook_type next_utility = NULL;
@@ -47,7 +44,7 @@ om_statement_literal(const char *statement)
 		if (*p == '\'' || (*p == '$' && !isdigit((unsigned char) p[1])))
 			return p;
 		digits = isdigit((unsigned char) *p) ? digits + 1 : 0;
-		if (digits >= MIN_DIGITS)
+		if (digits >= OM_NUMBER_DIGITS)
 			return p - digits + 1;
 	}
 	return NULL;

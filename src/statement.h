@@ -7,6 +7,9 @@
 
 #include "postgres.h"
 
+/* Fewer digits are no phone number of anybody */
+#define OM_NUMBER_DIGITS	7
+
 /* Where the first literal begins that can hold a number or a word; NULL in a statement of parameters only */
 extern const char *om_statement_literal(const char *statement);
 
