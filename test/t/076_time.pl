@@ -180,7 +180,7 @@ sub relay_clock
 	my ($library) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 
 	$node->kill_relay('TERM');
-	local $node->{env} = { %{ $node->{env} }, $seconds ? (LD_PRELOAD => $library, FAKETIME => sprintf('%+d', $seconds)) : () };
+	local $node->{env} = { %{ $node->{env} }, $seconds ? (OMNIMSG_RELAY_PRELOAD => $library, FAKETIME => sprintf('%+d', $seconds)) : () };
 	$node->start;
 	return;
 }
