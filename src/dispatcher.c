@@ -320,7 +320,7 @@ send_item(OmItem *item, const char *url)
 	}
 	body = om_telnyx_body(item->from, item->to, item->text, item->profile, item->webhook_url);
 	if (om_http_post(item, url, secret, body, Min(send_until(item), item->expires_at)))
-		om_share_in_flight(&item->organization_id, 1);
+		om_share_begin(&item->organization_id);
 	else
 		put_off(item, "out of memory");
 	sodium_memzero(secret, sizeof(secret));
@@ -425,7 +425,7 @@ collect_answers(void)
 
 		if (om_fetch_is_its_answer(http))
 			continue;
-		om_share_in_flight(&item->organization_id, -1);
+		om_share_end(&item->organization_id, http->timed_out);
 		before = MemoryContextSwitchTo(item->context);
 		om_telnyx_answer(http, &answer);
 		item->result = answer.class_;

@@ -462,6 +462,7 @@ om_http_finished(void)
 		compare_clocks(transfer);
 		answer = &transfer->answer;
 		answer->complete = result == CURLE_OK;
+		answer->timed_out = result == CURLE_OPERATION_TIMEDOUT;
 		answer->request_left = answer->complete || transfer->request_given > 0;
 		answer->status = (int) status;
 		if (!answer->complete)

@@ -21,6 +21,7 @@ typedef struct OmHttpAnswer
 	void	   *tag;			/* what om_http_post or om_http_get was given */
 	bool		request_left;	/* at least a byte of the request's body may have left this host */
 	bool		complete;		/* a whole response was read */
+	bool		timed_out;		/* it was not, because its time was over */
 	bool		too_long;		/* it was not, because its body is longer than we read */
 	int			status;			/* 0 without one */
 	int			body_length;

@@ -5,8 +5,14 @@
  * Each has a bucket of tokens that fills as time goes by.  And none may have more requests under way than there are
  * slots left for others: one whose requests all hang gets half of the slots, two get a third each, and the
  * next one always finds some.
+ *
+ * Half is much for one that keeps it for nothing.  So each has a window as TCP has one: halved by a request that timed out, wider
+ * by one when as many as fit into it were answered.  It counts beside the widest one of those who want slots now: who
+ * is alone, or fares no worse than the others while the provider is ill, gives up nothing.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -23,6 +29,7 @@ typedef struct Bucket
 	double		tokens;
 	TimestampTz filled_at;
 	int			in_flight;
+	double		window;			/* infinite until something timed out */
 } Bucket;
 
 static HTAB *buckets;
@@ -48,6 +55,7 @@ bucket_of(const pg_uuid_t *organization_id, TimestampTz now)
 	{
 		bucket->tokens = om_rate_limit;
 		bucket->in_flight = 0;
+		bucket->window = INFINITY;
 	}
 	else if (now > bucket->filled_at)
 		bucket->tokens = Min(bucket->tokens +
@@ -57,11 +65,44 @@ bucket_of(const pg_uuid_t *organization_id, TimestampTz now)
 	return bucket;
 }
 
+static double
+window_of(const Bucket *bucket)
+{
+	return Min(bucket->window, om_max_in_flight);
+}
+
+/* The widest window of all that have requests under way, or would like to */
+static double
+widest_window(Bucket **due, int count)
+{
+	HASH_SEQ_STATUS scan;
+	Bucket	   *bucket;
+	double		widest = 1.0;
+
+	for (int i = 0; i < count; i++)
+		widest = Max(widest, window_of(due[i]));
+	hash_seq_init(&scan, buckets);
+	while ((bucket = hash_seq_search(&scan)) != NULL)
+		if (bucket->in_flight > 0)
+			widest = Max(widest, window_of(bucket));
+	return widest;
+}
+
+static bool
+may_have_another(const Bucket *bucket, int given_to_it, int slots_left, double widest)
+{
+	int			held = bucket->in_flight + given_to_it;
+
+	return bucket->tokens >= 1.0 && held < slots_left &&
+		held < Max(om_max_in_flight * window_of(bucket) / widest, 1.0);
+}
+
 /* One at a time around, so that none waits behind a large one */
 int
 om_share_divide(OmShare *shares, int count, int slots, TimestampTz now)
 {
 	Bucket	  **bucket = palloc(sizeof(Bucket *) * Max(count, 1));
+	double		widest;
 	int			given = 0;
 	bool		progress = true;
 
@@ -70,11 +111,12 @@ om_share_divide(OmShare *shares, int count, int slots, TimestampTz now)
 		shares[i].count = 0;
 		bucket[i] = bucket_of(&shares[i].organization_id, now);
 	}
+	widest = widest_window(bucket, count);
 	while (given < slots && progress)
 	{
 		progress = false;
 		for (int i = 0; i < count && given < slots; i++)
-			if (bucket[i]->tokens >= 1.0 && bucket[i]->in_flight + shares[i].count < slots - given)
+			if (may_have_another(bucket[i], shares[i].count, slots - given, widest))
 			{
 				bucket[i]->tokens -= 1.0;
 				shares[i].count++;
@@ -105,16 +147,33 @@ om_share_return(const OmShare *shares, int count, OmItem **items, int nitems, Ti
 	return limited;
 }
 
+/* The bucket is there since the slots were divided */
 void
-om_share_in_flight(const pg_uuid_t *organization_id, int change)
+om_share_begin(const pg_uuid_t *organization_id)
 {
 	Bucket	   *bucket = hash_search(buckets, organization_id, HASH_FIND, NULL);
 
-	if (bucket != NULL)			/* as it is since the slots were divided */
-		bucket->in_flight += change;
+	if (bucket != NULL)
+		bucket->in_flight++;
 }
 
-/* Those with requests under way say something even when they are full */
+void
+om_share_end(const pg_uuid_t *organization_id, bool timed_out)
+{
+	Bucket	   *bucket = hash_search(buckets, organization_id, HASH_FIND, NULL);
+
+	if (bucket == NULL)
+		return;
+	bucket->in_flight--;
+	if (timed_out)
+		bucket->window = Max(window_of(bucket) / 2, 1.0);
+	else if (bucket->window < om_max_in_flight)
+		bucket->window += 1.0 / bucket->window;
+	else
+		bucket->window = INFINITY;
+}
+
+/* Those with requests under way say something even when they are full, and those that timed out for an hour */
 void
 om_share_forget(TimestampTz now)
 {
@@ -123,6 +182,7 @@ om_share_forget(TimestampTz now)
 
 	hash_seq_init(&scan, buckets);
 	while ((bucket = hash_seq_search(&scan)) != NULL)
-		if (bucket->in_flight == 0 && now - bucket->filled_at > USECS_PER_MINUTE)
+		if (bucket->in_flight == 0 &&
+			now - bucket->filled_at > (isinf(bucket->window) ? USECS_PER_MINUTE : USECS_PER_HOUR))
 			hash_search(buckets, &bucket->organization_id, HASH_REMOVE, NULL);
 }

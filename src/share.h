@@ -23,8 +23,9 @@ extern int	om_share_divide(OmShare *shares, int count, int slots, TimestampTz no
  */
 extern bool om_share_return(const OmShare *shares, int count, OmItem **items, int nitems, TimestampTz now);
 
-/* A request of it begins (1) or has ended (-1) */
-extern void om_share_in_flight(const pg_uuid_t *organization_id, int change);
+/* A request of it begins, or has ended: answered, or not in the time that it had */
+extern void om_share_begin(const pg_uuid_t *organization_id);
+extern void om_share_end(const pg_uuid_t *organization_id, bool timed_out);
 
 /* Forget what a newcomer would have, too */
 extern void om_share_forget(TimestampTz now);
