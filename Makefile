@@ -156,9 +156,10 @@ build/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -c -o $@ $<
 
-# these compare each text with thousands of words; to be told of each comparison takes libFuzzer half the time, and
-# it has the words from the dictionary
-build/fuzz/src/core/intent%.o build/fuzz/src/core/template%.o: FUZZ_CFLAGS += -fno-sanitize-coverage=trace-cmp
+# these compare each letter of a text with tables and each word with thousands; to be told of each comparison takes
+# libFuzzer half the time, and it has the words from the dictionary
+FUZZ_WORDS = $(filter src/core/intent% src/core/template%,$(CORE)) src/core/letters.c src/core/segment.c src/core/utf8.c
+$(FUZZ_WORDS:%.c=build/fuzz/%.o): FUZZ_CFLAGS += -fno-sanitize-coverage=trace-cmp
 
 # test_relay_X.c and test_simulator_X.c test one pure file of those programs
 build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.o $(UNIT_CORE)
