@@ -14,8 +14,8 @@
  *	  take twice the timeout.
  *
  * A stranger holds a thread for three seconds at most: two for the headers, and what is left
- * for body and answer.  Only who has delivered something that is signed, and our own proxies,
- * may keep a connection.
+ * for body and answer, also when what he sends is signed rightly, for he may have recorded it.
+ * Only our own proxies may keep a connection.
  */
 #include <civetweb.h>
 #include <stdatomic.h>
@@ -50,11 +50,14 @@
 #define IDLE_MS				"1400"
 
 /* These count from the moment that the thread took the connection, or had answered on it. */
-#define HOLD_BODY_MS		2600
-#define HOLD_MS				2900
+#define HOLD_BODY_MS		2500
+#define HOLD_MS				2800
 
 /* What is on its way together with the headers is there by then, whatever happened before. */
 #define HURRY_MS			100
+
+/* So much of a body is read before it is looked at the clock again */
+#define PIECE				16384
 
 /* The body of an address that was refused too much comes at once, or not at all */
 #define SPENT_BODY_MS		300
@@ -131,7 +134,7 @@ static OmLogLimit unauthorized_limit = OM_LOG_LIMIT_INIT;
 static bool
 may_keep_alive(const Request *request)
 {
-	if (!request->from_proxy && !request->is_signed)
+	if (!request->from_proxy)
 		return false;
 	if (request->framing.body_unread || atomic_load(&draining) ||
 		atomic_load(&connections) > config->max_connections)
@@ -190,6 +193,21 @@ write_answer(struct mg_connection *conn, const Answer *answer, const char *type,
 }
 
 /*
+ * Read what is there, at most len bytes; 0 when nothing more comes, or it is too late.  What arrives
+ * after a cutoff can still be read, so a client that never stops is told by the clock.
+ */
+static size_t
+read_piece(const Request *request, void *buffer, size_t len, const OmCutoff *cutoff)
+{
+	int			n;
+
+	if (om_clock_ms() >= cutoff->at)
+		return 0;
+	n = mg_read(request->conn, buffer, len < PIECE ? len : PIECE);
+	return n > 0 ? (size_t) n : 0;
+}
+
+/*
  * Let the rest of a body arrive before the connection is closed: closing with
  * unread bytes resets it, and the client may never see the answer (RFC 9112 9.6).
  * For a client that does not come to an end the cutoff does.
@@ -197,19 +215,17 @@ write_answer(struct mg_connection *conn, const Answer *answer, const char *type,
 static void
 discard_body(const Request *request)
 {
-	char		buffer[4096];
+	char		buffer[PIECE];
 	size_t		left = 4 * config->max_body_bytes;
+	size_t		n = 1;
 	OmCutoff	cutoff = cutoff_at(request, earlier(om_clock_ms() + DISCARD_MS,
 													request->held_since + HOLD_MS));
 
 	om_cutoff_arm(&cutoff);
-	while (left > 0)
+	while (left > 0 && n > 0)
 	{
-		int			n = mg_read(request->conn, buffer, sizeof(buffer));
-
-		if (n <= 0)
-			break;
-		left -= (size_t) n < left ? (size_t) n : left;
+		n = read_piece(request, buffer, left, &cutoff);
+		left -= n;
 	}
 	om_cutoff_disarm(&cutoff);
 }
@@ -303,12 +319,21 @@ body_deadline(const Request *request)
 	return at < request->begun + HURRY_MS ? request->begun + HURRY_MS : at;
 }
 
+/* Our own proxies ask for others, who wait for the whole of it. */
+static int64_t
+store_deadline(const Request *request)
+{
+	int64_t		at = request->begun + STORE_DEADLINE_MS;
+
+	return request->from_proxy ? at : earlier(at, request->held_since + HOLD_MS);
+}
+
 /* Read the body; an answer when it does not come whole and in time. */
 static const Answer *
 read_body(Request *request, uint8_t *body, size_t len)
 {
 	size_t		got = 0;
-	int			n = 1;
+	size_t		n = 1;
 	OmCutoff	cutoff;
 
 	if (len == 0)
@@ -317,9 +342,8 @@ read_body(Request *request, uint8_t *body, size_t len)
 	om_cutoff_arm(&cutoff);
 	while (got < len && n > 0)
 	{
-		n = mg_read(request->conn, body + got, len - got);
-		if (n > 0)
-			got += (size_t) n;
+		n = read_piece(request, body + got, len - got, &cutoff);
+		got += n;
 	}
 	om_cutoff_disarm(&cutoff);
 
@@ -330,7 +354,7 @@ read_body(Request *request, uint8_t *body, size_t len)
 	}
 	/* No use in waiting for the rest, and nothing more can be read. */
 	mg_disable_connection_keep_alive(request->conn);
-	return cutoff.fired || om_clock_ms() >= request->begun + SILENCE_MS ?
+	return om_clock_ms() >= earlier(cutoff.at, request->begun + SILENCE_MS) ?
 		&answer_timeout : &answer_bad_request;
 }
 
@@ -401,7 +425,7 @@ accept_body(Request *request, uint8_t *buffer, size_t len)
 		.signature = request->framing.signature,
 		.signed_at = request->framing.timestamp,
 		.key_id = key_id,
-		.deadline = request->begun + STORE_DEADLINE_MS,
+		.deadline = store_deadline(request),
 		.is_crowded = atomic_load(&connections) > config->max_connections
 	};
 
