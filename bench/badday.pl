@@ -43,7 +43,8 @@ sub storm
 		answered => $seen->{answer_ms}{max} / 1000,
 		stored => $seen->{rate} / $sustained,
 		refused => $seen->{statuses}{503} // 0,
-		lost => ($seen->{statuses}{0} // 0) + $seen->{unsent},
+		lost => $seen->{statuses}{0} // 0,
+		unsent => $seen->{unsent},
 		recovered => $recovered,
 	};
 }
@@ -54,7 +55,7 @@ my $memory = Bench::resident($relay->{pid});
 Bench::row(
 	goal => sprintf('%d/s for %d s where %d/s can be stored: the longest wait for an answer', 2 * $sustained, $seconds, $sustained),
 	ours => sprintf('%.2f s', $median->{answered}),
-	beside => sprintf('%d got 503, %d no answer', $median->{refused}, $median->{lost}),
+	beside => sprintf('%d got 503, %d no answer; %d were not sent', @{$median}{qw(refused lost unsent)}),
 	wanted => 'all have one within 1.8 s',
 	reached => $median->{answered} <= 1.8 && $median->{refused} > 0 && $median->{lost} == 0,
 );
