@@ -254,7 +254,7 @@ my @calls = seal_all();
 # the rows of a part are of one transaction
 my $most = 100000 > $rows / $parts ? 100000 : $rows / $parts;
 is(sum0(@calls), $unsealed, 'somebody else seals all of it again with another key');
-cmp_ok(scalar(@calls), '>', 1, 'in more than one call');
+cmp_ok(scalar(@calls), '>=', $unsealed > $most ? 2 : 1, 'in more than one call where there is more than one may take');
 is(scalar(grep { $_ > $most } @calls), 0, 'none of which takes more than it may');
 is($node->psql('SELECT max(w.n) <= 1 FROM (SELECT count(*) AS n FROM omnimsg.audit_seals s GROUP BY s.organization_id, s.from_xid) AS w'), 't', 'each with a seal of its own for each organization');
 like($node->psql("SELECT DISTINCT kind FROM omnimsg_audit_verify(trusted_key => '$public')"), qr/^unsigned seal$/m, 'with the public key that was kept outside that is told');
