@@ -7,8 +7,8 @@
  * next one always finds some.
  *
  * Half is much for one that keeps it for nothing.  So each has a window as TCP has one: halved by a request that timed out, wider
- * by one when as many as fit into it were answered.  It counts beside the widest one of those who want slots now: who
- * is alone, or fares no worse than the others while the provider is ill, gives up nothing.
+ * by one when as many as fit into it were answered.  It counts beside the widest one of those who wanted slots in the last
+ * minute: who is alone, or fares no worse than the others while the provider is ill, gives up nothing.
  */
 #include "postgres.h"
 
@@ -71,19 +71,17 @@ window_of(const Bucket *bucket)
 	return Min(bucket->window, om_max_in_flight);
 }
 
-/* The widest window of all that have requests under way, or would like to */
+/* Of all that have wanted slots lately: who has none for a moment would find them taken in the next */
 static double
-widest_window(Bucket **due, int count)
+widest_window(TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
 	Bucket	   *bucket;
 	double		widest = 1.0;
 
-	for (int i = 0; i < count; i++)
-		widest = Max(widest, window_of(due[i]));
 	hash_seq_init(&scan, buckets);
 	while ((bucket = hash_seq_search(&scan)) != NULL)
-		if (bucket->in_flight > 0)
+		if (now - bucket->filled_at <= USECS_PER_MINUTE)
 			widest = Max(widest, window_of(bucket));
 	return widest;
 }
@@ -111,7 +109,7 @@ om_share_divide(OmShare *shares, int count, int slots, TimestampTz now)
 		shares[i].count = 0;
 		bucket[i] = bucket_of(&shares[i].organization_id, now);
 	}
-	widest = widest_window(bucket, count);
+	widest = widest_window(now);
 	while (given < slots && progress)
 	{
 		progress = false;

@@ -1,5 +1,5 @@
-# An organization whose requests time out is given fewer slots than the others for as long as they want some, and all that it may
-# have when it is alone.
+# An organization whose requests time out is given fewer slots than others, as long as those send, and all that it may have when it
+# is alone.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Test::More;
 my $node = Omnimsg->new;
 my $hanging = $node->seed;
 my $healthy = { organization => '33333333-3333-7333-8333-333333333333', did => '+15553000001' };
-my ($silent, $slow) = ('+15552001001', '+15552001002');
+my ($silent, $slow, $quick) = ('+15552001001', '+15552001002', '+15552001003');
 my $slots = 16;
 
 $node->psql(<<"SQL");
@@ -26,38 +26,51 @@ $node->setting('omnimsg.poll_interval', '200ms');
 $node->behave("silent:ms=60000,to=$silent");
 $node->behave("delay:ms=500,to=$slow");
 
-# look(): how many of one's requests are under way, how many have timed out, and how many texts wait of both
+# look(): of the one how many requests are under way, have timed out, and how many texts wait; of the other how many
+# are under way, and wait
 sub look
 {
 	return split /\|/, $node->psql(<<"SQL");
 SELECT count(*) FILTER (WHERE state IN ('leased', 'sending') AND NOT ours), count(*) FILTER (WHERE state = 'unknown' AND NOT ours),
-	   count(*) FILTER (WHERE state = 'queued' AND NOT ours), count(*) FILTER (WHERE state = 'queued' AND ours)
+	   count(*) FILTER (WHERE state = 'queued' AND NOT ours), count(*) FILTER (WHERE state IN ('leased', 'sending') AND ours),
+	   count(*) FILTER (WHERE state = 'queued' AND ours)
   FROM (SELECT o.state, o.organization_id = '$healthy->{organization}' AS ours FROM omnimsg.outbox o) AS o
 SQL
 }
 
+# put_off(): what hangs and has not been sent yet
+sub put_off
+{
+	$node->psql("UPDATE omnimsg.outbox o SET next_attempt_at = now() + interval '1 hour' FROM omnimsg.messages m WHERE m.id = o.message_id
+		AND m.to_number = '$silent' AND o.state = 'queued'");
+	return;
+}
+
 $node->queue($hanging, [($silent) x 60]);
-my ($held, $ended, $left, $waiting) = (0) x 4;
-ok($node->wait_until(sub { ($held, $ended, $left) = look(); return $held == $slots / 2 }), 'one whose requests all hang gets half of the slots');
+my ($held, $ended, $left, $others, $waiting) = (0) x 5;
+ok($node->wait_until(sub { ($held, $ended) = look(); return $held == $slots / 2 && $ended > 0 }), 'one whose requests all hang gets half of the slots while it is alone');
 
 # as many as take longer than the requests that hang
-$node->queue($healthy, [($slow) x 120]);
+$node->queue($healthy, [($slow) x 90]);
+ok($node->wait_until(sub { ($held, $ended, $left, $others) = look(); return $others > 0 }), 'another one begins to send');
+my $over = $ended + $held;
 my ($looks, $most) = (0, 0);
 $node->wait_until(sub {
-	($held, $ended, $left, $waiting) = look();
+	($held, $ended, $left, $others, $waiting) = look();
 	return 1 if !$waiting;
-	return 0 if $ended < $slots / 2 || !$left;
+	return 0 if $ended < $over || !$left;
 	$looks++;
 	$most = $held if $held > $most;
 	return 0;
 }, 60);
-cmp_ok($looks, '>', 0, 'they time out while another one has texts that wait');
+cmp_ok($looks, '>', 0, 'the requests of the one time out while the other one has texts that wait');
 cmp_ok($most, '<=', 1, 'and from then on it has one request under way');
 
-ok($node->wait_until(sub { ($held, $ended, $left) = look(); return $held == $slots / 2 }), 'half of the slots again, when nobody else wants them');
-is($node->psql("SELECT count(*) FROM omnimsg.outbox WHERE organization_id = '$healthy->{organization}' AND state NOT IN ('queued', 'leased', 'sending', 'sent')"), 0,
-	'nothing of the other one was lost');
-# what hangs would be waited for
-$node->psql("UPDATE omnimsg.outbox SET next_attempt_at = now() + interval '1 hour' WHERE state = 'queued'");
+put_off();
+$node->queue($healthy, [($slow) x 60]);
+$node->queue($hanging, [($quick) x 40]);
+$node->queue($hanging, [($slow) x 40]);
+ok($node->wait_until(sub { ($held, $ended, $left, $others, $waiting) = look(); return $waiting && $held > 2 }), 'when it is answered it has more again, beside the other one');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE organization_id = '$healthy->{organization}' AND state <> 'sent'", 0), 'nothing of which was lost');
 
 done_testing;

@@ -4,7 +4,8 @@
 #   $hostile->url('well');                  # https://api.example.test:PORT, the one with the right certificate
 #   $hostile->seen('well');                 # what has arrived there: [what, detail] each
 #
-# The one called "well" reads the request and does what manners says of its receiver, else it accepts the message.
+# The one called "well" reads the request and does what manners says of its receiver, or of the first six characters of the
+# number, else it accepts the message.
 
 package Hostile;
 
@@ -205,13 +206,11 @@ sub _serve
 	return if !$length;
 	read $client, $body, $length;
 	my $to = eval { decode_json($body)->{to} } // '';
-	my $manner = $self->{manners}{$to} // 'accept';
-	my $id = join '-', map { sprintf '%04x', rand 65536 } 1 .. 4;
+	my $manner = $self->{manners}{$to} // $self->{manners}{ substr $to, 0, 6 } // 'accept';
 
 	$self->_see($name, 'request', $to);
 	my $way = $self->can("_do_$manner");
 	return $way->($self, $client) if $way;
-	return $self->_answer($client, 200, qq({"data":{"id":"$id"}}), "Date: " . POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime)) if $manner eq 'accept';
 	# STATUS, then headers or a body
 	my ($status, @rest) = split / *\| */, $manner;
 	my ($text) = grep { /\A\{/ } @rest;
@@ -231,6 +230,15 @@ sub _repeat
 	return;
 }
 
+sub _do_accept
+{
+	my ($self, $client) = @_;
+	my $id = join '-', map { sprintf '%04x', rand 65536 } 1 .. 4;
+
+	return $self->_answer($client, 200, qq({"data":{"id":"$id"}}), 'Date: ' . POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime));
+}
+
+sub _do_late { sleep 1; return $_[0]->_do_accept($_[1]) }
 sub _do_silent { sleep 60; return }
 sub _do_close { return }
 sub _do_reset { return $_[0]->_reset($_[1]) }
