@@ -165,7 +165,7 @@ $(FUZZ_WORDS:%.c=build/fuzz/%.o): FUZZ_CFLAGS += -fno-sanitize-coverage=trace-cm
 build/unit/test_relay_%: build/unit/test/unit/test_relay_%.o build/unit/relay/%.o $(UNIT_CORE)
 	$(CC) -fsanitize=$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpthread
 
-build/unit/test_relay_spool_file: build/unit/relay/spool_place.o
+build/unit/test_relay_spool_file: build/unit/relay/spool_place.o build/unit/relay/spool_record.o
 
 build/unit/test_simulator_%: build/unit/test/unit/test_simulator_%.o \
 		build/unit/tools/simulator_%.o build/unit/tools/simulator_util.o $(UNIT_CORE)
@@ -178,10 +178,22 @@ build/fuzz/fuzz_relay_%: build/fuzz/test/fuzz/fuzz_relay_%.o build/fuzz/relay/%.
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium -lsqlite3 -lpq
 
 build/fuzz/fuzz_relay_config: build/fuzz/relay/verify.o build/fuzz/relay/log.o
-build/fuzz/fuzz_relay_spool_file: build/fuzz/relay/spool_place.o
+build/fuzz/fuzz_relay_spool_file: build/fuzz/relay/spool_place.o build/fuzz/relay/spool_record.o
+build/fuzz/fuzz_relay_spool_record: build/fuzz/relay/spool_file.o build/fuzz/relay/spool_place.o
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_CORE)
 	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -lsodium
+
+# the reader of whole events, with the server's parser of JSON as programs have it, and a little that stands for the rest
+# of the server
+EVENT_FUZZ = test/fuzz/fuzz_event.c test/fuzz/pg_shim.c
+EVENT_OBJS = $(patsubst %.c,build/fuzz/%.o,$(EVENT_FUZZ) src/event.c src/json.c src/provider_telnyx_event.c)
+SERVER_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null) -D_GNU_SOURCE
+
+$(EVENT_OBJS): FUZZ_CFLAGS += $(SERVER_CPPFLAGS)
+build/fuzz/fuzz_event: $(EVENT_OBJS) $(FUZZ_CORE)
+	$(FUZZ_CC) -fsanitize=fuzzer,$(SANITIZE) -o $@ $^ -L$(shell $(PG_CONFIG) --pkglibdir 2>/dev/null) \
+		-L$(shell $(PG_CONFIG) --libdir 2>/dev/null) -lpgcommon -lpgport -lsodium
 
 # ---- how much of src/core the unit tests and the corpora of the fuzz targets reach ----
 
@@ -189,7 +201,7 @@ COVER_CFLAGS = -std=gnu11 $(WARNINGS) -O0 -g -MMD -MP --coverage -Isrc/core -Ire
 COVER_CORE = $(CORE:%.c=build/cover/%.o)
 COVER_PROGRAMS = $(patsubst test/%.c,build/cover/%,$(filter-out test/unit/test_relay_% test/unit/test_simulator_%,\
 	$(sort $(wildcard test/unit/test_*.c))) \
-	$(filter-out test/fuzz/fuzz_relay_%,$(sort $(wildcard test/fuzz/fuzz_*.c))))
+	$(filter-out test/fuzz/fuzz_relay_% $(EVENT_FUZZ),$(sort $(wildcard test/fuzz/fuzz_*.c))))
 
 cover-programs: $(COVER_PROGRAMS)
 coverage: cover-programs
@@ -285,7 +297,7 @@ $(MODEL_OBJS): PROGRAM_CPPFLAGS = -I$(shell $(PG_CONFIG) --includedir 2>/dev/nul
 # ---- the relay's spool under power cuts and failing calls ----
 
 SPOOL_DRIVE_OBJS = $(patsubst %.c,build/fault/%.o,test/fault/spool_drive.c relay/spool.c \
-	relay/spool_file.c relay/spool_place.c relay/log.c)
+	relay/spool_file.c relay/spool_place.c relay/spool_record.c relay/log.c)
 
 fault-tests: build/spool_drive build/powercut.so build/fail.so build/resolve.so build/clock.so
 
@@ -321,11 +333,11 @@ build/tsan/%.o: %.c
 # every C file once through clang's eyes; the server's headers use attributes it does not know
 CLANG_CHECK = clang -fsyntax-only -std=gnu11 $(WARNINGS) -Isrc/core
 clang-check:
-	$(CLANG_CHECK) -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null) \
-		-D_GNU_SOURCE $(OBJS:.o=.c)
+	$(CLANG_CHECK) $(SERVER_CPPFLAGS) $(OBJS:.o=.c)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard relay/*.c)
 	$(CLANG_CHECK) $(SIMULATOR_CPPFLAGS) $(wildcard tools/*.c)
-	$(CLANG_CHECK) -Irelay -Itools $(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c)
+	$(CLANG_CHECK) -Irelay -Itools $(filter-out $(EVENT_FUZZ),$(wildcard test/unit/*.c test/fuzz/*.c test/oracle/*.c bench/*.c))
+	$(CLANG_CHECK) $(SERVER_CPPFLAGS) $(EVENT_FUZZ)
 	$(CLANG_CHECK) $(RELAY_CPPFLAGS) $(wildcard test/model/*.c)
 	$(CLANG_CHECK) -Irelay $(wildcard test/fault/*.c)
 

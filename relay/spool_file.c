@@ -13,7 +13,6 @@
  * deleted, without any flush and without touching anything but the log: if that is lost they are
  * replayed once more, and ingest knows them.
  */
-#include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +22,10 @@
 
 #include "spool_file.h"
 #include "spool_place.h"
+#include "spool_record.h"
 
 #define APPLICATION_ID		0x6f6d7370	/* "omsp" */
 #define SCHEMA_VERSION		3
-
-/* Of each delivery, in its row: SQLite believes what it reads */
-#define CHECKSUM_BYTES		16
 
 /*
  * Left free on the file system, beside what the log needs to be moved into the file, so that
@@ -76,7 +73,7 @@ struct OmSpoolFile
 	/* Rows that are done and could not be deleted, for the disk was full or the like */
 	int64_t    *undeleted;
 	int			num_undeleted;
-	int64_t		passed;			/* the highest of them; new rows are read beyond it */
+	int64_t		first;			/* new rows are read from this id on: behind the highest of them */
 };
 
 /* What was found damaged is kept for people, as it was found */
@@ -106,8 +103,9 @@ static const char schema[] =
 "CREATE INDEX deliveries_tried ON deliveries (next_at) WHERE attempts > 0;"
 COUNTED DAMAGED;
 
-#define COLUMNS "id, kind, provider, signature, signed_at, key_id, received_at, attempts," \
-	" crashes, next_at, sqlstate, body, checksum"
+/* An id is given again when its row has gone, but what is set aside stays */
+#define SET_ASIDE "CASE WHEN EXISTS (SELECT 1 FROM damaged WHERE id = ?1) THEN NULL ELSE id END, kind, provider," \
+	" signature, signed_at, key_id, received_at, attempts, crashes, next_at, sqlstate, body, checksum"
 
 /* Version 1 had no checksums: the rows of then are believed */
 static const char from_version_1[] = "ALTER TABLE deliveries ADD COLUMN checksum BLOB;" COUNTED DAMAGED;
@@ -292,12 +290,12 @@ open_database(OmSpoolFile *file, const char *path, char *error, size_t error_siz
 	good = prepare(file, &file->insert, "INSERT INTO deliveries (kind, provider, signature, signed_at,"
 				   " key_id, received_at, attempts, crashes, next_at, sqlstate, body, checksum)"
 				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)") &&
-		prepare(file, &file->take_new, "SELECT " COLUMNS " FROM deliveries WHERE attempts = 0"
-				" AND id > ?2 ORDER BY id LIMIT ?1") &&
-		prepare(file, &file->take_tried, "SELECT " COLUMNS " FROM deliveries WHERE attempts > 0"
+		prepare(file, &file->take_new, "SELECT " OM_SPOOL_COLUMNS " FROM deliveries WHERE attempts = 0"
+				" AND id >= ?2 ORDER BY id LIMIT ?1") &&
+		prepare(file, &file->take_tried, "SELECT " OM_SPOOL_COLUMNS " FROM deliveries WHERE attempts > 0"
 				" AND (next_at <= ?2 OR next_at > ?3) ORDER BY next_at LIMIT ?1") &&
 		prepare(file, &file->remove, "DELETE FROM deliveries WHERE id = ?1") &&
-		prepare(file, &file->set_aside, "INSERT INTO damaged SELECT " COLUMNS " FROM deliveries WHERE id = ?1") &&
+		prepare(file, &file->set_aside, "INSERT INTO damaged SELECT " SET_ASIDE " FROM deliveries WHERE id = ?1") &&
 		prepare(file, &file->change, "UPDATE deliveries SET attempts = ?2, crashes = ?3, next_at = ?4,"
 				" sqlstate = ?5 WHERE id = ?1") &&
 		prepare(file, &file->oldest, "SELECT received_at FROM deliveries ORDER BY id LIMIT 1") &&
@@ -326,6 +324,7 @@ om_spool_file_open(const char *path, char *error, size_t error_size)
 	if (file != NULL)
 	{
 		file->lock_fd = -1;
+		file->first = INT64_MIN;
 		file->directory = slash == NULL ? strdup(".") : slash == path ? strdup("/") :
 			strndup(path, (size_t) (slash - path));
 	}
@@ -406,36 +405,13 @@ bind_text(sqlite3_stmt *statement, int position, const char *text)
 	return sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
 }
 
-static void
-add_text(crypto_generichash_state *state, const char *text)
-{
-	crypto_generichash_update(state, (const unsigned char *) text, strlen(text) + 1);
-}
-
-/* Of what a delivery is, and never changes in its row */
-static void
-checksum(const OmSpoolRow *row, uint8_t *sum)
-{
-	crypto_generichash_state state;
-
-	crypto_generichash_init(&state, NULL, 0, CHECKSUM_BYTES);
-	add_text(&state, row->kind);
-	add_text(&state, row->provider);
-	add_text(&state, row->signature);
-	add_text(&state, row->signed_at);
-	add_text(&state, row->key_id);
-	crypto_generichash_update(&state, row->body, row->body_len);
-	crypto_generichash_final(&state, sum, CHECKSUM_BYTES);
-}
-
 static int
 insert(OmSpoolFile *file, const OmSpoolRow *row)
 {
 	sqlite3_stmt *s = file->insert;
-	uint8_t		sum[CHECKSUM_BYTES];
+	uint8_t		sum[OM_SPOOL_CHECKSUM_BYTES];
 
-	checksum(row, sum);
-
+	om_spool_checksum(row, sum);
 	if (bind_text(s, 1, row->kind) != SQLITE_OK || bind_text(s, 2, row->provider) != SQLITE_OK ||
 		bind_text(s, 3, row->signature) != SQLITE_OK || bind_text(s, 4, row->signed_at) != SQLITE_OK ||
 		bind_text(s, 5, row->key_id) != SQLITE_OK || bind_text(s, 10, row->sqlstate) != SQLITE_OK ||
@@ -477,80 +453,6 @@ om_spool_file_put(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 	return OM_SPOOL_OK;
 }
 
-/* Copy a column of text into the store and step behind it. */
-static const char *
-keep_text(char **store, sqlite3_stmt *statement, int column)
-{
-	const unsigned char *text = sqlite3_column_text(statement, column);
-	size_t		len = (size_t) sqlite3_column_bytes(statement, column);
-	char	   *kept = *store;
-
-	if (text != NULL)
-		memcpy(kept, text, len);
-	kept[text != NULL ? len : 0] = '\0';
-	*store += len + 1;
-	return kept;
-}
-
-/* The row that the statement is at and that was read from it */
-static bool
-is_damaged(sqlite3_stmt *s, const OmSpoolRow *row)
-{
-	uint8_t		sum[CHECKSUM_BYTES];
-
-	if (sqlite3_column_type(s, 12) == SQLITE_NULL)
-		return false;
-	checksum(row, sum);
-	return sqlite3_column_bytes(s, 12) != CHECKSUM_BYTES ||
-		memcmp(sqlite3_column_blob(s, 12), sum, CHECKSUM_BYTES) != 0;
-}
-
-/* The row that the statement is at, in memory of its own */
-static bool
-read_row(sqlite3_stmt *s, OmSpoolRow *row)
-{
-	static const int texts[] = {1, 2, 3, 4, 5, 10};
-	size_t		body_len = (size_t) sqlite3_column_bytes(s, 11);
-	size_t		size = body_len + sizeof(texts) / sizeof(texts[0]);
-	const void *body = sqlite3_column_blob(s, 11);
-	char	   *store;
-	size_t		i;
-
-	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		size += (size_t) sqlite3_column_bytes(s, texts[i]);
-	memset(row, 0, sizeof(*row));
-	row->store = store = malloc(size);
-	if (store == NULL || (body == NULL && body_len > 0))
-	{
-		free(store);
-		return false;
-	}
-	row->id = sqlite3_column_int64(s, 0);
-	row->kind = keep_text(&store, s, 1);
-	row->provider = keep_text(&store, s, 2);
-	row->signature = keep_text(&store, s, 3);
-	row->signed_at = keep_text(&store, s, 4);
-	row->key_id = keep_text(&store, s, 5);
-	snprintf(row->sqlstate, sizeof(row->sqlstate), "%s", keep_text(&store, s, 10));
-	row->received_at = sqlite3_column_int64(s, 6);
-	row->attempts = sqlite3_column_int(s, 7);
-	row->crashes = sqlite3_column_int(s, 8);
-	row->next_at = sqlite3_column_int64(s, 9);
-	row->body = (const uint8_t *) store;
-	row->body_len = body_len;
-	if (body_len > 0)
-		memcpy(store, body, body_len);
-	row->damaged = is_damaged(s, row);
-	return true;
-}
-
-void
-om_spool_row_free(OmSpoolRow *row)
-{
-	free(row->store);
-	row->store = NULL;
-}
-
 static bool
 is_undeleted(const OmSpoolFile *file, int64_t id)
 {
@@ -579,8 +481,8 @@ pass_over(OmSpoolFile *file, const OmSpoolRow *rows, int n)
 		if (!rows[i].done || rows[i].damaged)
 			continue;
 		grown[file->num_undeleted++] = rows[i].id;
-		if (rows[i].attempts == 0 && rows[i].id > file->passed)
-			file->passed = rows[i].id;
+		if (rows[i].attempts == 0 && rows[i].id >= file->first)
+			file->first = rows[i].id < INT64_MAX ? rows[i].id + 1 : INT64_MAX;
 	}
 	return true;
 }
@@ -637,7 +539,7 @@ delete_undeleted(OmSpoolFile *file)
 			break;
 	}
 	if (file->num_undeleted == 0)
-		file->passed = 0;
+		file->first = INT64_MIN;
 	measure(file);
 }
 
@@ -654,7 +556,7 @@ read_rows(OmSpoolFile *file, sqlite3_stmt *statement, OmSpoolRow *rows, int n, i
 		code = sqlite3_step(statement);
 		if (code != SQLITE_ROW)
 			break;
-		if (!read_row(statement, &rows[n]))
+		if (!om_spool_record_read(statement, &rows[n]))
 		{
 			code = SQLITE_NOMEM;
 			break;
@@ -687,7 +589,7 @@ om_spool_file_take(OmSpoolFile *file, OmSpoolRow *rows, int n, size_t max_bytes,
 	if (tried == 0 && n > 1)
 		tried = 1;
 	delete_undeleted(file);
-	sqlite3_bind_int64(file->take_new, 2, file->passed);
+	sqlite3_bind_int64(file->take_new, 2, file->first);
 	taken = read_rows(file, file->take_new, rows, 0, n - tried, &bytes, max_bytes);
 	if (taken < 0)
 		return taken;

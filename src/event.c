@@ -156,6 +156,16 @@ dedupe_key(const OmEvent *event)
 	return om_body_hash(event->delivery);
 }
 
+bool
+om_request_is_for(const OmEvent *event, const char *channel)
+{
+	const char *asked = event->intent.channel;
+
+	if (strcmp(asked, "voice") == 0 || strcmp(asked, "email") == 0)
+		return strcmp(channel, asked) == 0;
+	return strcmp(channel, "email") != 0;
+}
+
 /*
  * What the message asks for, by our words and by the provider's.  A provider that says it
  * handled a STOP has blocked the person, whatever we read; its START and HELP

@@ -215,12 +215,11 @@ extern void om_number_lock(const char *number);
 extern void om_link_address(const pg_uuid_t *organization_id, const char *address,
 							pg_uuid_t **account_id, pg_uuid_t **campaign_id);
 
-/*
- * request.c: the rule that read a message with the version of the lexicon; the words that decided, or
- * NULL; and whether an opt-out is for the channel.
- */
+/* request.c: the rule that read a message with the version of the lexicon; and the words that decided, or NULL */
 extern char *om_request_rule(const OmEvent *event);
 extern char *om_request_matched_text(const OmEvent *event);
+
+/* event.c: whether an opt-out is for the channel */
 extern bool om_request_is_for(const OmEvent *event, const char *channel);
 
 /* event.c: a new event of a delivery, at the end of the batch */

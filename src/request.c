@@ -83,16 +83,6 @@ om_request_rule(const OmEvent *event)
 	return psprintf("%s (%s)", event->intent.rule, om_intent_version());
 }
 
-bool
-om_request_is_for(const OmEvent *event, const char *channel)
-{
-	const char *asked = event->intent.channel;
-
-	if (strcmp(asked, "voice") == 0 || strcmp(asked, "email") == 0)
-		return strcmp(channel, asked) == 0;
-	return strcmp(channel, "email") != 0;
-}
-
 static const char *
 source_of(const OmEvent *event)
 {

@@ -212,6 +212,57 @@ test_version(const char *undo, int version)
 }
 
 static void
+by_hands(const char *sql)
+{
+	sqlite3    *db;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		ok(false, "%s: %s", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+/* What no checksum is of: the id and the numbers, in a file that has something set aside */
+static void
+test_damage_of_numbers(void)
+{
+	OmSpoolFile *file = om_spool_file_open(path, error, sizeof(error));
+	OmSpoolRow	rows[16];
+	bool		known = false;
+	int			n;
+	int			i;
+
+	put(file, "fifth", 0, 0);
+	put(file, "sixth", 0, 0);
+	put(file, "seventh", 0, 0);
+	om_spool_file_close(file);
+	by_hands("UPDATE deliveries SET body = CAST('s' AS BLOB) WHERE body = CAST('sixth' AS BLOB);"
+			 "UPDATE deliveries SET id = -9223372036854775808 WHERE body = CAST('fifth' AS BLOB);"
+			 "PRAGMA writable_schema = ON;"
+			 "UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '') WHERE name = 'deliveries'");
+	by_hands("UPDATE deliveries SET received_at = 'soon' WHERE body = CAST('seventh' AS BLOB);"
+			 "PRAGMA writable_schema = ON;"
+			 "UPDATE sqlite_schema SET sql = sql || ' STRICT' WHERE name = 'deliveries'");
+	file = om_spool_file_open(path, error, sizeof(error));
+	n = om_spool_file_take(file, rows, 12, 1000, NOW);
+	ok(n == 3, "a row is found under whatever id it has: %d of 3", n);
+	ok(n == 3 && !rows[0].damaged && rows[1].damaged, "and is sound under it");
+	ok(n == 3 && rows[2].damaged, "a number that is none is damage, though no checksum is of it");
+	for (i = 0; i < n; i++)
+	{
+		rows[i].done = rows[i].damaged;
+		rows[i].changed = !rows[i].done;
+		rows[i].attempts = 1;
+	}
+	ok(om_spool_file_settle(file, rows, n, &known) == OM_SPOOL_OK && known,
+	   "a damaged row can be set aside though another had its id before: %s", om_spool_file_error(file));
+	for (i = 0; i < n; i++)
+		om_spool_row_free(&rows[i]);
+	ok(om_spool_file_usage(file).damaged == 5, "both are kept");
+	ok(strcmp(taken(file, 12, 1000, NOW, true), "fifth") == 0, "what is sound stays");
+	om_spool_file_close(file);
+}
+
+static void
 test_damage(void)
 {
 	OmSpoolFile *file;
@@ -247,6 +298,7 @@ test_damage(void)
 	ok(om_spool_file_usage(file).damaged == 3, "but are counted");
 	om_spool_file_close(file);
 	ok(by_hand("SELECT count(*) FROM damaged") == 3, "they are set aside");
+	test_damage_of_numbers();
 
 	test_version("ALTER TABLE deliveries DROP COLUMN checksum; DROP TABLE damaged", 1);
 	test_version("", 2);
