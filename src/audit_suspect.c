@@ -61,7 +61,7 @@ om_audit_compare(Verify *verify)
 	for (int i = 0; i < count; i++)
 	{
 		const unsigned char *entry = (const unsigned char *) seal->manifest + (size_t) i * OM_MANIFEST_ROW;
-		Row			wanted;
+		Row			wanted = {0};
 		Row		   *row;
 
 		memcpy(&wanted.id, entry, UUID_LEN);

@@ -172,7 +172,7 @@ look(TimestampTz now, MemoryContext round)
 		begun = true;
 		turn->looked_at = now;
 		turn->paused_until = now + PAUSE_MS * 1000; /* unless it comes back */
-		found = turn->user->next(now, round, &next);
+		found = (*turn->user->next) (now, round, &next);
 		turn->look_at = now + (found != NULL ? (int64) LOOK_MS : (int64) om_poll_interval) * 1000;
 		if (next > 0)
 			turn->look_at = Min(turn->look_at, next);
