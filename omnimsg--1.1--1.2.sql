@@ -862,6 +862,13 @@ AS $$
 					  FROM pg_prepared_xacts p) AS o (xid, who, ending)
 			 WHERE age(o.xid) > age(l.xid::xid) ORDER BY age(o.xid) DESC LIMIT 1) AS w ON true
 	 WHERE l.created_at < now() - interval '5 minutes' AND omnimsg.audit_key_problem() IS NULL
+	UNION ALL
+	-- The list is pulled as soon as there is an account, so this tells of a key or a network that is wrong before a text has to go.
+	SELECT CASE WHEN p.last_error LIKE 'the secret %' THEN 'error' ELSE 'warning' END, 'the provider''s API cannot be used',
+		   format('provider account "%s": %s', a.name, p.last_error),
+		   'Texts from its numbers do not leave either, and expire. Look at the file of the key in omnimsg.secrets_dir and the log of the server; omnimsg_pull_optouts() tries again at once.'
+	  FROM omnimsg.optout_pulls p JOIN omnimsg.provider_accounts a ON a.id = p.provider_account_id
+	 WHERE p.failures >= 3
 $$;
 REVOKE ALL ON FUNCTION omnimsg.security_findings() FROM PUBLIC;
 COMMENT ON FUNCTION omnimsg.security_findings() IS 'the findings of omnimsg_health() about who may do what';

@@ -288,8 +288,19 @@ my $secret = $node->dir . '/secrets/simulator';
 
 rename $secret, "$secret.away" or die "rename: $!";
 is(pull(), 'the secret does not exist in omnimsg.secrets_dir', 'without a key nothing is asked');
+my $unusable = "SELECT severity, detail FROM omnimsg_health() WHERE finding = 'the provider''s API cannot be used'";
+is($node->psql($unusable), '', 'omnimsg_health does not mind an error that passes');
+pull() for 1 .. 2;
+is($node->psql($unusable), 'error|provider account "simulator": the secret does not exist in omnimsg.secrets_dir',
+	'but one that stays: nothing can be sent either');
 rename "$secret.away", $secret or die "rename: $!";
 is(asked(), '', 'indeed');
+$node->behave('500:on=optouts,times=3');
+pull() for 1 .. 3;
+is($node->psql($unusable), 'warning|provider account "simulator": HTTP status 500', 'what the provider answers wrongly is its own matter: a warning');
+is(pull(), '', 'until a pull goes well');
+is($node->psql($unusable), '', 'and then omnimsg_health says no more of it');
+asked();
 
 # ---- a page that hangs delays nobody ----
 
