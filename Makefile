@@ -313,6 +313,21 @@ build/%.so: test/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -Wno-format-truncation -O2 -g -fPIC -shared -o $@ $< -ldl -lpthread
 
+# ---- the extension under the undefined behaviour sanitizer, which ends the server's process at once ----
+
+# no -fwrapv, as PGXS has it: what overflows is to be seen
+TRAP_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -MMD -MP -fPIC -fvisibility=hidden -fno-strict-aliasing \
+	-fsanitize=undefined -fsanitize-undefined-trap-on-error $(PG_CPPFLAGS) \
+	-isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null) -D_GNU_SOURCE
+TRAP_OBJS = $(OBJS:%=build/trap/%)
+
+build/trap/omnimsg.so: $(TRAP_OBJS)
+	$(CC) -shared -o $@ $^ $(SHLIB_LINK)
+
+build/trap/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(TRAP_CFLAGS) -c -o $@ $<
+
 # ---- the relay under the thread sanitizer, for make torture ----
 
 TSAN_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -MMD -MP -fsanitize=thread -Isrc/core $(RELAY_CPPFLAGS)

@@ -1,11 +1,13 @@
 # Whatever bytes come as the body of a delivery, each ends applied, ignored, pending or dead, and nothing of it is
-# lost that somebody may ask for: the corpora of the fuzz targets, put into events and damaged, through SQL.
+# lost that somebody may ask for: the corpora of the fuzz targets, put into events and damaged, through SQL.  The second half
+# of them is taken by a library that ends the process where C does not say what happens: an overflow, a shift, an index.
 #
 # OMNIMSG_BODIES (2500) makes it longer, OMNIMSG_SEED repeats it.
 
 use strict;
 use warnings;
 
+use File::Copy qw(copy);
 use Omnimsg;
 use Test::More;
 
@@ -111,38 +113,79 @@ printf {$out} "%d\t\\\\x%s\n", $_, unpack 'H*', body() for 1 .. $bodies;
 close $out or die "$copy: $!";
 $node->psql("\\copy public.sent FROM '$copy'");
 
-my $session = $node->session;
-my $pid = $session->query('SELECT pg_backend_pid()');
-
 sub anonymous
 {
+	my ($pid) = @_;
+
 	open my $in, '<', "/proc/$pid/status" or return;
 	local $/;
 	my ($kb) = <$in> =~ /^RssAnon:\s+(\d+)/m;
 	return $kb;
 }
 
-my ($first, $most, $answers) = (undef, 0, '');
-for (my $from = 1; $from <= $bodies; $from += $batch)
+# feed(FROM, TO, WHO): gives those bodies to one process of the server, and sees how that bears it
+sub feed
 {
-	my $to = $from + $batch - 1;
+	my ($begin, $end, $who) = @_;
+	my $session = $node->session;
+	my $pid = $session->query('SELECT pg_backend_pid()');
+	my ($first, $most, $answers) = (undef, 0, '');
 
-	$answers .= $session->query(<<"SQL");
+	for (my $from = $begin; $from <= $end; $from += $batch)
+	{
+		my $to = $from + $batch - 1 < $end ? $from + $batch - 1 : $end;
+
+		$answers .= $session->query(<<"SQL");
 INSERT INTO public.became
 	SELECT $from + r.ordinal - 1, r.outcome, r.reason
 	  FROM omnimsg_ingest_batch((SELECT array_agg('telnyx'::text) FROM public.sent WHERE n BETWEEN $from AND $to),
 								(SELECT array_agg(body ORDER BY n) FROM public.sent WHERE n BETWEEN $from AND $to)) r
 SQL
-	my $kb = anonymous() // last;
+		my $kb = anonymous($pid) // last;
 
-	$first = $kb if $from <= $batch * 10;
-	$most = $kb if $kb > $most;
+		$first = $kb if $from < $begin + $batch * 10;
+		$most = $kb if $kb > $most;
+	}
+	is($answers, '', "no body is an error to $who");
+	is($session->query('SELECT pg_backend_pid()'), $pid, 'the server process that took them is still there');
+	cmp_ok($most - $first, '<', 65536, 'and holds no more than 64 MB more than after the first ones');
+	diag(sprintf '%d kB after the first, %d kB at most', $first, $most);
+	return;
 }
 
-is($answers, '', 'no body is an error');
-is($session->query('SELECT pg_backend_pid()'), $pid, 'the server process that took them is still there');
-cmp_ok($most - $first, '<', 65536, "and holds no more than 64 MB more than after the first ones");
-diag(sprintf '%d kB after the first, %d kB at most', $first, $most);
+my $half = int($bodies / 2);
+feed(1, $half, 'the library as it is built');
+
+# ---- the other half, where nothing passes that C leaves undefined ----
+
+# a file of its own, which the server's user can read; pg_cron is where it was
+my $place = "@{[ $node->dir ]}/data";
+my $trapping = $node->psql('SHOW data_directory') . '/trap';
+mkdir "$place/trap";
+copy('build/trap/omnimsg.so', "$place/trap/omnimsg.so") or die "build/trap/omnimsg.so: $!";
+chown((stat "$place/")[4, 5], "$place/trap", "$place/trap/omnimsg.so");
+$node->psql(<<"SQL");
+ALTER SYSTEM SET dynamic_library_path = '$trapping:\$libdir';
+UPDATE pg_catalog.pg_proc SET probin = '$trapping/omnimsg' WHERE probin = '\$libdir/omnimsg';
+SQL
+$node->stop_postgres;
+$node->start;
+like(qx{objdump -d build/trap/omnimsg.so}, qr/\bud2\b/, 'there is a library with traps');
+my $loaded = sub {
+	my ($pid) = @_;
+
+	open my $maps, '<', "/proc/$pid/maps" or return '';
+	my %files = map { $_ => 1 } grep { m{/omnimsg\.so$} } map { /(\/\S+)$/ } readline $maps;
+	return join ' ', sort keys %files;
+};
+my $session = $node->session;
+$session->query("SELECT omnimsg_normalize_phone('+15552000101')");
+is($loaded->($session->query('SELECT pg_backend_pid()')), "$trapping/omnimsg.so", 'a session has loaded it, and not the other');
+my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'omnimsg dispatcher'";
+ok($node->wait_until(sub { $loaded->($node->psql($worker) || 0) eq "$trapping/omnimsg.so" }), 'so has the worker');
+feed($half + 1, $bodies, 'the one that traps');
+
+# ---- what became of them ----
 
 is($node->psql('SELECT count(*) FROM public.sent s WHERE NOT EXISTS (SELECT FROM public.became b WHERE b.n = s.n)'), 0,
 	'something became of each');
@@ -164,6 +207,6 @@ is($node->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 
 
 my $log = do { open my $in, '<', $node->dir . '/log/postgres.log' or die $!; local $/; <$in> };
 unlike($log, qr/terminated by signal|PANIC|TRAP:/, 'nothing has crashed');
-unlike($log, qr/\b(?:ERROR|FATAL): (?!.*starting up)/, 'nor is there an error in the log of the server');
+unlike($log, qr/\b(?:ERROR|FATAL): (?!.*(?:starting up|shutting down|administrator command))/, 'nor is there an error in the log of the server');
 
 done_testing;
