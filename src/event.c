@@ -77,17 +77,16 @@ check_event(OmEvent *event)
 {
 	bool		reachable;
 
-	if (event->kind == OM_EVENT_BROKEN)
-		return;
 	if (too_long(event->event_id, OM_MAX_ID) || too_long(event->external_id, OM_MAX_ID) ||
 		too_long(event->event_type, OM_MAX_ID))
 	{
-		/* nothing of it can be used, not even as a key */
+		/* nothing of it can be used, not even as a key, and were it broken for another reason */
 		event->event_id = event->external_id = event->event_type = NULL;
-		break_event(event, "an id is longer than 255 bytes");
+		if (event->kind != OM_EVENT_BROKEN)
+			break_event(event, "an id is longer than 255 bytes");
 		return;
 	}
-	if (event->kind == OM_EVENT_OTHER)
+	if (event->kind == OM_EVENT_BROKEN || event->kind == OM_EVENT_OTHER)
 		return;
 
 	if (too_long(event->from, OM_MAX_ADDRESS) || too_long(event->to, OM_MAX_ADDRESS))

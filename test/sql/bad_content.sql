@@ -18,6 +18,7 @@ INSERT INTO bad (what, body) VALUES
 	('a number', '1'),
 	('two values', '{} {}'),
 	('no event type', '{"data":{}}'),
+	('no event type, an id of 9 kB', convert_to(format('{"data":{"id":"%s"}}', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i)), 'UTF8')),
 	('data is null', '{"data":null}'),
 	('payload is an array', pg_temp.raw('[]')),
 	('payload is text', pg_temp.raw('"hi"')),
