@@ -22,6 +22,9 @@
 #include "guc.h"
 #include "share.h"
 
+/* The part of all slots that is left to one whose requests all hang: confirmations of STOP are among them, and have five minutes */
+#define NARROWEST	16.0
+
 /* What an organization may still send */
 typedef struct Bucket
 {
@@ -164,7 +167,7 @@ om_share_end(const pg_uuid_t *organization_id, bool timed_out)
 		return;
 	bucket->in_flight--;
 	if (timed_out)
-		bucket->window = Max(window_of(bucket) / 2, 1.0);
+		bucket->window = Max(window_of(bucket) / 2, Max(om_max_in_flight / NARROWEST, 1.0));
 	else if (bucket->window < om_max_in_flight)
 		bucket->window += 1.0 / bucket->window;
 	else
