@@ -73,7 +73,7 @@ CREATE FUNCTION @extschema@.omnimsg_create_token(organization_id pg_catalog.uuid
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'make a token with which a session can act for the organization, and return it, this once: only its hash is stored; name says who has it';
+COMMENT ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'make a token with which a session can act for the organization, and return it, this once: only its hash is stored; name says who has it; it goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 
 CREATE FUNCTION @extschema@.omnimsg_revoke_token(organization_id pg_catalog.uuid, name pg_catalog.text)
 	RETURNS pg_catalog.int4
@@ -574,6 +574,16 @@ CREATE FUNCTION @extschema@.omnimsg_export_person(organization_id pg_catalog.uui
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'all that an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
+
+-- What people write into the audit trail
+COMMENT ON FUNCTION @extschema@.omnimsg_arm(pg_catalog.text) IS 'let this database send, as the one and only: returns what it is, what was armed before, and why that was another one; a copy, a restored dump and a promoted standby need it again; make sure first that the original sends no more; note goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
+COMMENT ON FUNCTION @extschema@.omnimsg_review(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'decide a review: ''opt_out'', ''wrong_number'' or ''none''; actor is who read the message; returns the id of the opt-out that it made, NULL for the other decisions; deciding the same again changes nothing; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
+COMMENT ON FUNCTION @extschema@.omnimsg_release(pg_catalog.uuid, pg_catalog.text) IS 'let one reply (kind ''conversation'') go although its person''s message is under review; false when it is not waiting any more; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
+
+COMMENT ON COLUMN omnimsg.events.dedupe_key IS '''received:'' and the message id for inbound messages, else the event id, else the SHA-256 of the body; of what was kept without being tried ''stale:'' and that, or ''crashed:'' and the SHA-256; the primary key begins with provider, so who asks for one event names that, too, or the whole journal is read';
+
+-- Reviews are kept for ever, and are asked for by address when somebody is erased, comes back or wants to know what there is
+CREATE INDEX reviews_address ON omnimsg.reviews (address, organization_id);
 
 --
 -- Keeping house under load: small batches with pauses between them, and a lock on the messages that is short

@@ -170,6 +170,10 @@ SELECT pg_temp.gates('+15555550150');
 SELECT omnimsg_record_consent(:acme, 'sms', '+15555550150', 'opt_in', 'import') IS NOT NULL AS recorded;
 SELECT pg_temp.gates('+15555550150');
 
+-- who is refused an address in the audit trail is told so beforehand
+SELECT p.proname FROM pg_catalog.pg_proc p
+ WHERE pg_catalog.obj_description(p.oid, 'pg_proc') LIKE '%goes to the audit trail and is refused when an e-mail address or a number is in it%' ORDER BY 1;
+
 -- of a number that organizations share each has its own
 INSERT INTO omnimsg.organizations (id, name, consent_policy) VALUES ('11111111-1111-7111-8111-111111111112', 'Zenith', 'implied');
 INSERT INTO omnimsg.inbound_phone_numbers (organization_id, phone_number, is_primary) VALUES ('11111111-1111-7111-8111-111111111112', '+15555550199', false);

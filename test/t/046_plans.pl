@@ -46,4 +46,23 @@ my $later = ingest(20);
 cmp_ok($soon, '>', $before, 'plans of a time when there were no accounts read all of them');
 is(ingest(10), $later, 'and soon are made anew, also without statistics, and read by index');
 
+# ---- reviews are never deleted, so what is asked by address must not read them all ----
+
+my $erased = '+15552300001';
+$scans = "SELECT seq_scan FROM pg_stat_all_tables WHERE relid = 'omnimsg.reviews'::regclass";
+$node->psql(<<"SQL");
+INSERT INTO omnimsg.reviews (organization_id, id, message_organization_id, message_id, channel, address, rule, occurred_at, due_at,
+		decision, decided_at, decided_by, created_at)
+	SELECT '$made->{organization}', omnimsg.uuid7(), '$made->{organization}', omnimsg.uuid7(), 'sms', '+1555' || n, 'rule',
+		now(), now(), 'none', now(), 'Ann', now() FROM generate_series(2300000, 2399999) AS n;
+ANALYZE omnimsg.reviews;
+SQL
+$before = $node->psql($scans);
+is($session->query("SELECT jsonb_array_length(omnimsg_export_person('$made->{organization}', '$erased') -> 'reviews')"), 1,
+	'a person with one of 100 000 reviews is exported');
+like($session->query("SELECT omnimsg_erase_person('$made->{organization}', '$erased')"), qr/^[-0-9a-f]{36}$/, 'and erased');
+$session->query('SELECT pg_stat_force_next_flush()');
+is($node->psql($scans), $before, 'and nobody has read all of them');
+is($node->psql("SELECT count(*) FROM omnimsg.reviews WHERE address LIKE 'erased:%'"), 1, 'the review has no address any more');
+
 done_testing;
