@@ -46,7 +46,7 @@ sub lines
 {
 	my ($msg) = @_;
 
-	return scalar grep { $_->{msg} eq $msg } $relay->log;
+	return scalar(() = $relay->log($msg));
 }
 
 # reload(TEXT, MESSAGE): the file is replaced, and the relay told; how long until it says MESSAGE
