@@ -131,27 +131,48 @@ SQL
 my %session;
 my $run = 0;
 
-# ingest(NAME, BATCHES): webhooks a second
+# spent(NAME): by the session so far: seconds of the processor, images of pages in the WAL, blocks that were not in shared_buffers
+sub spent
+{
+	my ($name) = @_;
+	my ($pid) = $session{$name}->query('SELECT pg_backend_pid() FROM pg_stat_force_next_flush()') =~ /(\d+)/;
+	my ($images, $blocks) = split /\|/, $node{$name}->psql('SELECT w.wal_fpi, d.blks_read FROM pg_stat_wal w JOIN pg_stat_database d ON d.datname = current_database()');
+
+	return (Bench::cpu($pid), $images, $blocks);
+}
+
+# ingest(NAME, BATCHES): webhooks a second, and for each: microseconds of the processor, images, blocks
 sub ingest
 {
 	my ($name, $count) = @_;
 	my $node = $node{$name};
 
 	Stock::webhooks($node, run => ++$run, batches => $count, size => $size, accounts => $accounts{$name});
+	my @before = spent($name);
 	my $begin = time;
 	my $said = $session{$name}->query(join "\n", map { "EXECUTE ingest($_);" } 0 .. $count - 1);
 	my $seconds = time - $begin;
 
 	$said =~ /ERROR/ and die $said;
-	return $count * $size / $seconds;
+	my ($cpu, $images, $blocks) = map { $_ / $count / $size } pairwise(\@before, [ spent($name) ]);
+	return { rate => $count * $size / $seconds, cpu => $cpu * 1e6, images => $images, blocks => $blocks };
+}
+
+# the differences of two lists
+sub pairwise
+{
+	my ($before, $after) = @_;
+
+	return map { $after->[$_] - $before->[$_] } 0 .. $#$before;
 }
 
 # compare(): the medians of the rounds of both, and the ratio
 sub compare
 {
-	my $of = Bench::rounds(map { my $name = $_; ($name => sub { return { rate => ingest($name, $batches) } }) } qw(large empty));
+	my $of = Bench::rounds(map { my $name = $_; ($name => sub { return ingest($name, $batches) }) } qw(large empty));
+	my @cost = map { sprintf '%.0f us of the processor, %.2f images of pages, %.2f blocks read', @{ $of->{$_} }{qw(cpu images blocks)} } qw(large empty);
 
-	return ($of->{large}{rate}, $of->{empty}{rate}, Bench::ratio($of, 'large', 'empty', 'rate'));
+	return ($of->{large}{rate}, $of->{empty}{rate}, Bench::ratio($of, 'large', 'empty', 'rate'), @cost);
 }
 
 # ---- lists ----
@@ -298,7 +319,7 @@ for my $name (qw(large empty))
 	}
 	say_so("$name: $warm webhooks since the checkpoint");
 }
-my ($ours, $beside, $ratio) = compare();
+my ($ours, $beside, $ratio, @cost) = compare();
 
 Bench::row(goal => "ingest with $many messages in 4 partitions and $many accounts, batches of $size in one session",
 	ours => sprintf('%.0f/s', $ours), beside => sprintf('an empty database: %.0f/s', $beside),
@@ -324,5 +345,6 @@ Bench::row(goal => "each list that people ask for, with $many messages", ours =>
 	beside => @slow ? 'not reached: ' . join(', ', @slow) : '', ratio => '', wanted => 'under 5 ms', reached => !@slow);
 Bench::note("The first row is of servers that have taken $warm webhooks at least since their last checkpoint, the second of such as have just made one. The rates are of one session, with who writes " .
 	'spread evenly over all accounts.');
+Bench::note("The session that ingests, for each message: $cost[0]; beside it $cost[1]. Just after the checkpoint: $early[3]; beside it $early[4].");
 Bench::note("The lists are medians of $tries people of one organization, who have what is asked for, plans made anew for each. A role that is mapped to the organization asked, so that row level security was in " .
 	'force: a member of omnimsg_agent, of omnimsg_auditor for the audit trail, of omnimsg_admin for all of a person; a superuser for the dead letters only.');
