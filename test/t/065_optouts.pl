@@ -421,6 +421,8 @@ $all = mirror();
 my $entry = { from => $did, to => number(60), created_at => '2025-04-28 12:00:38.631252+00:00', keyword => undef };
 
 $node->setting('omnimsg.telnyx_api_base', 'http://127.0.0.1:' . $listener->sockport);
+# none of these keeps anybody waiting, but a busy machine may
+$node->setting('omnimsg.request_timeout', '20s');
 for my $wrong (
 	['an empty object', '{}'],
 	['nothing', ''],
