@@ -1,5 +1,7 @@
 # Objects that somebody made before the extension, or before its update, and that only wait to be taken for its own or to be
 # called by its script as the superuser: CREATE EXTENSION and ALTER EXTENSION UPDATE refuse them, or pass them by.
+#
+# slow: the extension is made, updated and refused again and again
 
 use strict;
 use warnings;
