@@ -438,7 +438,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make_sound();
 	if (size > 0)
 		read_row(data[0] & 3, data, size);
-	if (one_in(64, data, size))
+	if (one_in(256, data, size))
 		run_spool(data, size);
 	return 0;
 }
