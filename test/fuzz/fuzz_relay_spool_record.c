@@ -4,7 +4,7 @@
  *
  * The input is a list of changes to a few sound rows: which row and column (a byte: two bits and the others), of
  * which type the value is that gets there (a byte: three bits, and how long it is), and the value.  Each row is read as
- * if it had come from the table.  One input in sixteen is also written to a spool, by a second connection that does not
+ * if it had come from the table.  One input in 256 is also written to a spool, by a second connection that does not
  * know how strict the table is, and is taken out of it as the replay does.
  */
 #include <sqlite3.h>
