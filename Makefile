@@ -317,8 +317,7 @@ build/%.so: test/fault/%.c
 
 # no -fwrapv, as PGXS has it: what overflows is to be seen
 TRAP_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -MMD -MP -fPIC -fvisibility=hidden -fno-strict-aliasing \
-	-fsanitize=undefined -fsanitize-undefined-trap-on-error $(PG_CPPFLAGS) \
-	-isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null) -D_GNU_SOURCE
+	-fsanitize=undefined -fsanitize-undefined-trap-on-error $(PG_CPPFLAGS) $(SERVER_CPPFLAGS)
 TRAP_OBJS = $(OBJS:%=build/trap/%)
 
 build/trap/omnimsg.so: $(TRAP_OBJS)
