@@ -3,7 +3,7 @@
  *		What it costs to POST with libcurl, and nothing else: the floor beside the dispatcher.
  *
  * usage: floor_post URL KEY RATE SECONDS WEBHOOK_URL [CA_FILE]
- * One thread, libcurl's multi interface and epoll; a connection of its own for each request, as the worker has it; bodies like the worker's.
+ * One thread, libcurl's multi interface and epoll; a connection of its own for each request, which resumes the session of TLS of another, as the worker has it; bodies like the worker's.
  * Requests are due at a steady rate.  Prints "sent N seconds S cpu C": how many were answered 2xx, how long it took,
  * and its seconds of processor time, user and system.
  */
@@ -29,6 +29,7 @@ struct post
 };
 
 static CURLM *multi;
+static CURLSH *sessions;		/* of TLS, which connections resume */
 static int	epoll_fd;
 static int64_t timer_at = -1;	/* when libcurl wants to be called, in us; -1 never */
 static int	under_way;
@@ -113,6 +114,7 @@ begin(const char *url, struct curl_slist *headers, const char *webhook_url, cons
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *) post);
 	if (ca_file != NULL)
 	{
+		curl_easy_setopt(easy, CURLOPT_SHARE, sessions);
 		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	}
@@ -195,8 +197,10 @@ main(int argc, char **argv)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	multi = curl_multi_init();
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (multi == NULL || epoll_fd < 0)
+	sessions = curl_share_init();
+	if (multi == NULL || sessions == NULL || epoll_fd < 0)
 		die("could not start");
+	curl_share_setopt(sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	first = now_us();

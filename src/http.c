@@ -40,13 +40,26 @@
 #include "shmem.h"
 #include "wipe.h"
 
-#define CA_FILE_SECONDS	60L	/* an authority that is no longer in the file is trusted no longer than that */
+/*
+ * The file of authorities is read again after that, and a session that began with a certificate of theirs is not resumed
+ * when it is older.  So an authority that is no longer in the file is trusted no longer than twice of it.
+ */
+#define TRUST_SECONDS	30
 #define HEADER_LIMIT	16384
+
+/* TLS sessions that new connections resume, which takes half of the time of a handshake */
+typedef struct Sessions
+{
+	CURLSH	   *share;
+	int			users;			/* transfers under way */
+	int64		until_ms;
+} Sessions;
 
 /* A transfer; all of it is malloc'ed, because callbacks touch it */
 typedef struct Transfer
 {
 	CURL	   *easy;
+	Sessions   *sessions;
 	struct curl_slist *headers;
 	char	   *request;		/* the body of a POST, NULL for a GET */
 	size_t		request_length;
@@ -66,6 +79,7 @@ static int	epoll_fd = -1;
 static int64 timer_at = -1;		/* monotonic ms when libcurl wants to be called; -1 never */
 static int	in_flight = 0;
 static WaitEventSet *wait_set = NULL;
+static Sessions *sessions = NULL;	/* of transfers that begin now */
 
 static int64
 monotonic_ms(void)
@@ -286,6 +300,46 @@ set_body(Transfer *transfer)
 		curl_easy_setopt(easy, CURLOPT_READDATA, transfer) == CURLE_OK;
 }
 
+static void
+release_sessions(Sessions *of)
+{
+	if (of == NULL || --of->users > 0)
+		return;
+	curl_share_cleanup(of->share);
+	free(of);
+}
+
+/*
+ * Those that connections of the last TRUST_SECONDS began; NULL when there is no memory for any, which makes each
+ * handshake a whole one.  libcurl resumes them for the same host, port and settings of TLS only, and sends no early data.
+ */
+static Sessions *
+use_sessions(void)
+{
+	int64		now = monotonic_ms();
+	Sessions   *old = sessions;
+
+	if (old == NULL || now >= old->until_ms)
+	{
+		sessions = calloc(1, sizeof(Sessions));
+		if (sessions != NULL && (sessions->share = curl_share_init()) == NULL)
+		{
+			free(sessions);
+			sessions = NULL;
+		}
+		if (sessions != NULL)
+		{
+			curl_share_setopt(sessions->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+			sessions->users = 1;	/* to be the latest is one more */
+			sessions->until_ms = now + TRUST_SECONDS * 1000;
+		}
+		release_sessions(old);
+	}
+	if (sessions != NULL)
+		sessions->users++;
+	return sessions;
+}
+
 /*
  * The certificates of a test, or those of the system: out of a file, which libcurl reads and keeps.  With a directory beside it,
  * as Debian has it, it would read all of the file again for each connection, which takes it longer than all the rest.
@@ -296,7 +350,7 @@ set_authorities(CURL *easy)
 	const char *file = om_ca_file[0] != '\0' ? om_ca_file : curl_version_info(CURLVERSION_NOW)->cainfo;
 
 #if LIBCURL_VERSION_NUM >= 0x075700
-	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_FILE_SECONDS);
+	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, (long) TRUST_SECONDS);
 #endif
 	return file == NULL ||
 		(curl_easy_setopt(easy, CURLOPT_CAINFO, file) == CURLE_OK &&
@@ -325,6 +379,7 @@ set_options(Transfer *transfer, const char *url)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_SHARE, transfer->sessions ? transfer->sessions->share : NULL) == CURLE_OK &&
 		set_authorities(easy) &&
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
@@ -350,6 +405,7 @@ free_transfer(Transfer *transfer)
 {
 	if (transfer->easy)
 		curl_easy_cleanup(transfer->easy);
+	release_sessions(transfer->sessions);
 	free_headers(transfer->headers);
 	free(transfer->request);
 	free(transfer->answer.body);
@@ -378,6 +434,7 @@ start_transfer(void *tag, const char *url, const char *secret, const char *body,
 	}
 	block_signals(&before);
 	transfer->easy = curl_easy_init();
+	transfer->sessions = use_sessions();
 	started = transfer->easy != NULL &&
 		(body == NULL || transfer->request != NULL) &&
 		add_authorization(transfer, secret) &&

@@ -407,6 +407,12 @@ is(join(' ', $hostile->seen($_, 'connection')), '', "nothing came to the place c
 	for 'forbidden', $own ? qw(metadata private) : ();
 is(join(' ', $hostile->seen($_, 'request')), '', "no request came to the provider called $_")
 	for qw(expired other_host self_signed stranger old_tls plain);
+my @whole = $hostile->seen('well', 'whole');
+my @resumed = $hostile->seen('well', 'resumed');
+my @too_old = grep { my $at = $_; !grep { $_ <= $at && $_ > $at - 35 } @whole } @resumed;
+ok(@resumed > 0 && $resumed[-1] - $whole[0] > 35, 'connections resume the session of an earlier one, all the time');
+is(scalar @too_old, 0, 'and none a session that began more than half a minute before');
+diag(scalar(@whole) . ' whole handshakes, ' . @resumed . ' resumed ones');
 ok(!-s "$dir/keys", 'the keys of TLS are in no file');
 my $memory = memory();
 cmp_ok($memory, '<', 64 * 1024, sprintf 'the worker never had 64 MB: %d kB', $memory);

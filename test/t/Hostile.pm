@@ -178,6 +178,7 @@ sub _tls
 	my ($self, $client, $name) = @_;
 
 	IO::Socket::SSL->start_SSL($client, SSL_server => 1, SSL_reuse_ctx => $self->{tls}{$name}) or return;
+	$self->_see($name, $client->get_session_reused ? 'resumed' : 'whole', time);
 	$self->_serve($client, $name);
 	return;
 }
