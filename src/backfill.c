@@ -22,11 +22,11 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "dispatcher.h"
 #include "fetch.h"
 #include "ingest.h"
 #include "provider_telnyx_delivery.h"
 #include "shmem.h"
+#include "worker.h"
 
 OM_SQL_FUNCTION(omnimsg_backfill);
 

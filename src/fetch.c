@@ -15,10 +15,10 @@
 
 #include "compat.h"
 #include "core/backoff.h"
-#include "dispatcher.h"
 #include "fetch.h"
 #include "guc.h"
 #include "secret.h"
+#include "worker.h"
 
 #define LOOK_MS		1000		/* between two looks of a user that has nothing, however often we are woken */
 #define PAUSE_MS	60000		/* of a user after an error of the database */

@@ -16,12 +16,12 @@
 
 #include "compat.h"
 #include "core/backoff.h"
-#include "dispatcher.h"
 #include "guc.h"
 #include "ingest.h"
 #include "lookup.h"
 #include "outbox.h"
 #include "provider_telnyx_lookup.h"
+#include "worker.h"
 
 #define ACTOR "worker"
 

@@ -14,8 +14,8 @@
 
 #include "audit_chain.h"
 #include "compat.h"
-#include "dispatcher.h"
 #include "maintain.h"
+#include "worker.h"
 
 #define HOUR_MS		3600000L
 #define IN_USE_MS	60000L		/* whoever holds a lock on messages is done by then, mostly */

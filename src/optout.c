@@ -26,7 +26,6 @@
 #include "audit.h"
 #include "compat.h"
 #include "consent.h"
-#include "dispatcher.h"
 #include "erased.h"
 #include "fetch.h"
 #include "guc.h"
@@ -34,6 +33,7 @@
 #include "optout.h"
 #include "provider_telnyx_optout.h"
 #include "shmem.h"
+#include "worker.h"
 
 OM_SQL_FUNCTION(omnimsg_pull_optouts);
 
