@@ -50,6 +50,7 @@ typedef struct Run
 {
 	uint64_t	random;
 	long		flips;			/* to be done */
+	bool		tells;			/* how far it is; one thread does, for all */
 	long		done[NUM_PARTS];
 	long		messages;
 	long		refused_right;	/* messages that were right and were refused by one of the two */
@@ -227,11 +228,19 @@ flip_many(void *argument)
 	Run		   *run = argument;
 	uint8_t		seed[32];
 	Delivery	d;
+	long		all = run->flips;
+	long		told = 0;		/* tenths */
 	long		i;
 	size_t		j;
 
 	while (run->flips > 0)
 	{
+		if (run->tells && (all - run->flips) * 10 / all > told)
+		{
+			told++;
+			printf("# %ld %% of the flips are done\n", told * 10);
+			fflush(stdout);
+		}
 		memset(&d, 0, sizeof(d));
 		for (j = 0; j < sizeof(seed); j++)
 			seed[j] = (uint8_t) next_random(&run->random);
@@ -260,10 +269,12 @@ test_flips(long flips, int threads)
 	int			part;
 
 	printf("# seed %" PRIu64 "\n", seed);
+	fflush(stdout);
 	for (i = 0; i < threads; i++)
 	{
 		runs[i].random = seed + (uint64_t) i * 1000003;
 		runs[i].flips = flips / threads;
+		runs[i].tells = i == 0;
 		if (pthread_create(&ids[i], NULL, flip_many, &runs[i]) != 0)
 			abort();
 	}
