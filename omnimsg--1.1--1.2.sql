@@ -120,6 +120,9 @@ BEGIN
 	PERFORM omnimsg.require_organization(organization_id);
 	UPDATE omnimsg.reply_templates t SET active = false
 	 WHERE t.organization_id = organization_id AND t.trigger = trigger AND t.language = language AND t.active;
+	IF body IS NULL AND NOT FOUND THEN
+		RETURN NULL;		-- it is the built-in one; and what was given as trigger and language nothing has looked at
+	END IF;
 	IF body IS NOT NULL THEN
 		INSERT INTO omnimsg.reply_templates (organization_id, trigger, language, body)
 			VALUES (organization_id, trigger, language, body) RETURNING id INTO made;
@@ -577,6 +580,8 @@ COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalo
 
 -- What people write into the audit trail
 COMMENT ON FUNCTION @extschema@.omnimsg_arm(pg_catalog.text) IS 'let this database send, as the one and only: returns what it is, what was armed before, and why that was another one; a copy, a restored dump and a promoted standby need it again; make sure first that the original sends no more; note goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
+COMMENT ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, pg_catalog.text, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS 'record an opt-out or opt-in that did not come as a message; returns the id of the request; an opt-in by an agent needs a note; scope goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 COMMENT ON FUNCTION @extschema@.omnimsg_review(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'decide a review: ''opt_out'', ''wrong_number'' or ''none''; actor is who read the message; returns the id of the opt-out that it made, NULL for the other decisions; deciding the same again changes nothing; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 COMMENT ON FUNCTION @extschema@.omnimsg_release(pg_catalog.uuid, pg_catalog.text) IS 'let one reply (kind ''conversation'') go although its person''s message is under review; false when it is not waiting any more; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 

@@ -22,10 +22,9 @@
 OM_SQL_FUNCTION(omnimsg_reverify);
 
 static OmStatement find_request = {
-	"SELECT q.address, q.our_address, q.request_type, q.source, q.occurred_at, q.provider, q.dedupe_key,\n"
-	"       q.organization_id\n"
-	"  FROM omnimsg.opt_out_requests q WHERE q.id = $1",
-	1, {UUIDOID}, NULL
+	"SELECT q.address, q.our_address, q.request_type, q.source, q.occurred_at, q.provider, q.dedupe_key\n"
+	"  FROM omnimsg.opt_out_requests q WHERE q.id = $1 AND (NOT $2 OR q.organization_id = $3)",
+	3, {UUIDOID, BOOLOID, UUIDOID}, NULL
 };
 
 static OmStatement find_event = {
@@ -75,8 +74,10 @@ static void
 read_request(Proof *proof, const pg_uuid_t *id)
 {
 	bool		isnull;
+	pg_uuid_t	own;
+	bool		bound = om_tenant_binds(&own);
 
-	if (om_db_run(&find_request, (Datum[]) {UUIDPGetDatum(id)}) == 0)
+	if (om_db_run(&find_request, (Datum[]) {UUIDPGetDatum(id), BoolGetDatum(bound), UUIDPGetDatum(&own)}) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no such request"),
@@ -88,7 +89,6 @@ read_request(Proof *proof, const pg_uuid_t *id)
 	proof->occurred_at = om_field_time(0, 5, &isnull);
 	proof->provider = om_field_text(0, 6);
 	proof->dedupe_key = om_field_text(0, 7);
-	om_tenant_require(om_field_uuid(0, 8));
 }
 
 /* False when there are no bytes to look at */

@@ -282,6 +282,7 @@ omnimsg_record_consent(PG_FUNCTION_ARGS)
 	request.source = om_arg_word(fcinfo, 4, "source", sources);
 	request.note = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
 	request.scope = om_arg_scope(fcinfo, 6);
+	om_arg_refuse_address(request.scope, "scope");
 	request.occurred_at = PG_ARGISNULL(7) ? now : PG_GETARG_TIMESTAMPTZ(7);
 
 	if (TIMESTAMP_NOT_FINITE(request.occurred_at) ||

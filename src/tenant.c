@@ -66,6 +66,9 @@ const char *const om_tenant_groups[OM_TENANT_GROUPS] = {"omnimsg_agent", "omnims
 static Login login;
 static Mapping mapping;
 
+/* Whether there has been one in this transaction, also where it was rolled back: a cursor may have been read under it */
+static bool logged_in = false;
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
@@ -73,7 +76,7 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (login.valid)
+			if (logged_in)
 				PortalHashTableDeleteAll();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -81,6 +84,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			memset(&login, 0, sizeof(login));
 			memset(&mapping, 0, sizeof(mapping));
+			logged_in = false;
 			break;
 		default:
 			break;
@@ -125,6 +129,7 @@ om_tenant_log_in(const pg_uuid_t *organization_id, const char *token)
 	strlcpy(login.token, token, sizeof(login.token));
 	login.subtransaction = GetCurrentSubTransactionId();
 	login.valid = true;
+	logged_in = true;
 }
 
 /* Nobody's rights are asked: every role may know what it is mapped to itself */

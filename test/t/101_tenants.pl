@@ -298,6 +298,14 @@ for my $role (qw(omnimsg_admin omnimsg_agent omnimsg_owner omnimsg_worker seer),
 is($node->psql("SELECT omnimsg_map_role('helper', '$mine')", user => 'admin_a'), 't', 'what he may give away he maps');
 is($node->psql("SELECT omnimsg_map_role('helper', NULL)", user => 'admin_a'), 't', 'and takes back');
 is($node->psql("SELECT string_agg(role_name, ' ' ORDER BY role_name) FROM omnimsg.tenant_roles"), 'admin_a agent_a agent_b auditor_a', 'the others are as they were');
+my ($their_request) = split /\n/, $node->psql("SELECT q.id FROM omnimsg.opt_out_requests q WHERE q.organization_id = '$theirs' ORDER BY q.id");
+my @answers = map { $node->psql_error("SELECT verdict FROM omnimsg_reverify('$_')", user => 'auditor_a') } $their_request, $theirs_id;
+like($answers[0], qr/42704: there is no such request/, 'an auditor proves no request of the other');
+is($answers[0], $answers[1], 'and is not told that there is one');
+is(join('|', $node->psql("SELECT omnimsg_set_template('$mine', 'Peter Miller', '+15552000001', NULL) IS NULL", user => 'admin_a'),
+	$node->psql("SELECT count(*) FROM omnimsg.audit_logs WHERE new_value::text LIKE '%+15552000001%'")), 't|0', 'no template is none that is taken back, and what is not said of one is not put on record');
+like($node->psql_error("SELECT omnimsg_record_consent('$mine', 'sms', '+15552000009', 'opt_out', 'agent', scope => 'offers of +15552000001')", user => 'agent_a'),
+	qr/22023: scope must not have an e-mail address or a number in it/, 'nor is a number in the name of a category');
 unlike(attempt('SELECT * FROM omnimsg.audit_logs; SELECT actor, old_value, new_value FROM omnimsg.audit_logs; SELECT note FROM omnimsg.opt_out_requests; SELECT reason FROM omnimsg.legal_holds', user => 'auditor_a'), $canary, 'an auditor sees the trail of his own');
 
 # who may only read and call cannot stand in the way
@@ -331,6 +339,8 @@ like($session->query($log_in->('a')), qr/WARNING:  omnimsg_login\(\) ends with t
 is($session->query($orgs), '', 'and nothing more');
 is($session->query('BEGIN; ' . $log_in->('a') . "; DECLARE c CURSOR WITH HOLD FOR $orgs; COMMIT"), $mine, 'a cursor that would be held');
 like($session->query('FETCH ALL FROM c'), qr/cursor "c" does not exist/, 'is closed with the login');
+$session->query("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT o.id FROM omnimsg.organizations o, generate_series(1, 3) ORDER BY 1; SAVEPOINT s; " . $log_in->('a') . '; FETCH 1 FROM c; ROLLBACK TO s; COMMIT');
+like($session->query('FETCH ALL FROM c'), qr/cursor "c" does not exist/, 'also when the login was taken back and the cursor was not');
 is($session->query("SET plan_cache_mode = force_generic_plan; PREPARE o AS $orgs; BEGIN; " . $log_in->('a') . '; EXECUTE o; COMMIT; BEGIN; ' . $log_in->('b') . '; EXECUTE o; COMMIT; EXECUTE o'),
 	"$mine\n$mine\n$theirs\n$theirs", 'a plan that is kept is one for each login');
 is($session->query('BEGIN; ' . $log_in->('a') . "; SELECT count(*) FROM omnimsg_read_message('$mine', '$my_id'); COMMIT"), "$mine\n1", 'a text is read');
