@@ -11,6 +11,7 @@
 
 #include <sodium.h>
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -423,20 +424,42 @@ compare_place(const OmSeal *seal, const pg_uuid_t *organization_id, bool has_ori
 	return xid < seal->from_xid ? -1 : xid < seal->to_xid ? 0 : 1;
 }
 
-/* Before the end of the last seal of anybody, all was sealed that there was */
+/*
+ * Why a row that no seal covers, and that has its hash, is not simply one that waits for the next seal; NULL when it is.
+ * Before the end of the last seal of anybody, all was sealed that there was; and before the first row that was written here,
+ * all that was written elsewhere.
+ */
+static const char *
+why_added(const Verify *verify, bool has_origin, int64 origin, uint64 xid)
+{
+	bool		is_here = has_origin && origin == verify->here;
+	bool		began_here = false;
+
+	for (int i = 0; i < verify->nbounds; i++)
+	{
+		const Bound *bound = &verify->bounds[i];
+
+		if (bound->has_origin == has_origin && bound->origin == origin && xid < bound->xid)
+			return "no seal covers it, and what is newer is sealed";
+		began_here |= bound->has_origin && bound->origin == verify->here;
+	}
+	if (is_here && xid >= verify->next_xid)
+		return "no seal covers it, and there was no such transaction yet";
+	if (has_origin && !is_here && began_here)
+		return "no seal covers it, and what was written in other databases was sealed before";
+	return NULL;
+}
+
 static void
 check_unsealed(Verify *verify, const pg_uuid_t *organization_id, const pg_uuid_t *id, bool has_origin, int64 origin,
 			   uint64 xid, bool has_hash, bool altered)
 {
-	bool		sealed = false;
+	const char *reason = why_added(verify, has_origin, origin, xid);
 
-	for (int i = 0; i < verify->nbounds; i++)
-		if (verify->bounds[i].has_origin == has_origin && verify->bounds[i].origin == origin)
-			sealed = xid < verify->bounds[i].xid;
 	if (altered)
 		om_audit_tell(verify, "edited", organization_id, 0, id, "row_hash is not the hash of the row");
-	else if (sealed)
-		om_audit_tell(verify, "added", organization_id, 0, id, "no seal covers it, and what is newer is sealed");
+	else if (reason != NULL)
+		om_audit_tell(verify, "added", organization_id, 0, id, reason);
 	else if (!has_hash && verify->nbounds > 0)
 		om_audit_tell(verify, "added", organization_id, 0, id, "it has no hash, and came after the first seal");
 }
@@ -513,12 +536,22 @@ verify_rows(Verify *verify, const pg_uuid_t *organization_id)
 	close_cursor(&rows);
 }
 
-/* With the snapshot of all that is read here: a seal that is made meanwhile is not seen */
+/*
+ * With the snapshot of all that is read here: a seal that is made meanwhile is not seen.  As the owner, because an auditor
+ * sees those of his organization only, which may be none, or old: they are sealed all at once.
+ */
 static void
 read_bounds(Verify *verify)
 {
+	Oid			user;
+	int			context;
+
+	om_db_become_owner(&user, &context);
 	if (SPI_execute(bounds_sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the bounds of seals");
+	SetUserIdAndSecContext(user, context);
+	verify->here = om_audit_origin();
+	verify->next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	verify->nbounds = SPI_processed;
 	verify->bounds = palloc(sizeof(Bound) * Max(verify->nbounds, 1));
 	for (int i = 0; i < verify->nbounds; i++)

@@ -77,6 +77,8 @@ typedef struct Verify
 	bool		any_trusted;
 	Bound	   *bounds;
 	int			nbounds;
+	int64		here;			/* the origin of rows that are written now */
+	uint64		next_xid;		/* and no transaction of theirs has reached this */
 	ReturnSetInfo *out;
 	MemoryContext context;		/* of the whole */
 	MemoryContext each;			/* of one row */

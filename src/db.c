@@ -4,14 +4,19 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "db.h"
+#include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 
 #include "version.h"
@@ -146,6 +151,16 @@ om_db_try(void (*work) (void *), void *argument, bool keep)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+void
+om_db_become_owner(Oid *user, int *context)
+{
+	Relation	relation = table_open(get_relname_relid("organizations", get_namespace_oid("omnimsg", false)), AccessShareLock);
+
+	GetUserIdAndSecContext(user, context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner, *context | SECURITY_LOCAL_USERID_CHANGE);
+	table_close(relation, AccessShareLock);
 }
 
 OmColumn *

@@ -67,6 +67,9 @@ extern void om_db_run_counting(OmStatement *statement, Datum *values, uint64 *re
  */
 extern ErrorData *om_db_try(void (*work) (void *), void *argument, bool keep);
 
+/* Act as the owner of the tables, until SetUserIdAndSecContext(user, context); an error sets that back by itself */
+extern void om_db_become_owner(Oid *user, int *context);
+
 extern OmColumn *om_column(Oid type, int capacity);
 extern void om_column_add(OmColumn *column, Datum value, bool isnull);
 extern void om_column_add_text(OmColumn *column, const char *value);

@@ -184,20 +184,6 @@ om_erased_rename(const pg_uuid_t *organization_id, const char *from, const char 
 	om_consent_refold(organization_ids, channel, addresses, now);
 }
 
-/*
- * Nobody but the owner changes what was recorded, not even the worker, which may find out that somebody is back.  An error
- * sets the user back by itself.
- */
-static void
-become_owner(Oid *user, int *context)
-{
-	Relation	relation = table_open(get_relname_relid("erasures", get_namespace_oid("omnimsg", false)), AccessShareLock);
-
-	GetUserIdAndSecContext(user, context);
-	SetUserIdAndSecContext(relation->rd_rel->relowner, *context | SECURITY_LOCAL_USERID_CHANGE);
-	table_close(relation, AccessShareLock);
-}
-
 void
 om_erased_recall(OmColumn *organization_ids, OmColumn *addresses, TimestampTz now)
 {
@@ -229,7 +215,8 @@ om_erased_recall(OmColumn *organization_ids, OmColumn *addresses, TimestampTz no
 		hashes[row] = om_field_text(row, 4);
 	}
 	audit = om_audit_begin(now, "omnimsg");
-	become_owner(&user, &context);
+	/* nobody else changes what was recorded, not even the worker, which may find out that somebody is back */
+	om_db_become_owner(&user, &context);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		om_erased_rename(organizations[row], hashes[row],

@@ -195,6 +195,27 @@ is(join(' ', grep { ($named{$_} // '') !~ /^(?:$expected{$_})(?:,|$)/ } sort { $
 is(join(' ', map { "$_: $named{$_}" } grep { !$expected{$_} } sort { $a <=> $b } keys %named), '', 'and no other row is');
 is(verify(), '', 'all of it was taken back');
 
+# rows that no seal would ever take: of another database, after the rows of others were sealed here, and of a transaction that has not been
+for (['of another database' => "origin = 77, xid = '5'"], ['of a transaction that comes' => "xid = '500000000000'"])
+{
+	my ($what, $placed) = @$_;
+	my $made = add_rows(1, $other) . "; UPDATE omnimsg.audit_logs l SET $placed WHERE xid = pg_current_xact_id(); UPDATE omnimsg.audit_logs l SET row_hash = omnimsg.audit_hash(l) WHERE $placed"
+		=~ s/WHERE origin = 77, xid/WHERE origin = 77 AND xid/r;
+
+	is(found($made, "'$other'"), 'added|-|-', "a row $what is told");
+}
+
+# An auditor sees the seals of his own: that there are none, or have been none since, is told by how far the others are sealed
+sub found_by_auditor
+{
+	my ($statements) = @_;
+
+	return $node->psql("BEGIN; $statements; SELECT 'BEGIN OF FINDINGS' FROM omnimsg_login(omnimsg_create_token('$other', 'an auditor')); SET LOCAL ROLE omnimsg_auditor;
+		SELECT 'BEGIN OF FINDINGS'; SELECT v.kind, count(*) FROM omnimsg_audit_verify() v GROUP BY 1; ROLLBACK") =~ s/\A.*BEGIN OF FINDINGS\n?//sr;
+}
+is(found_by_auditor('SELECT 1'), '', 'an auditor finds nothing wrong');
+is(found_by_auditor("DELETE FROM omnimsg.audit_seals WHERE organization_id = '$other'"), 'added|' . 10 * $parts, 'when all seals of his organization are gone he is told');
+
 # ---- seals ----
 
 my $last = $node->psql("SELECT max(number) FROM omnimsg.audit_seals WHERE organization_id = '$organization'");
