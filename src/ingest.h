@@ -202,6 +202,12 @@ extern void om_reply(OmBatch *batch);
  */
 extern void om_journal_bury(OmEvent **events, int count);
 
+/*
+ * journal.c: of events that were claimed in this transaction: their bytes are not kept after all, though they may be of those
+ * that prove a request.
+ */
+extern void om_journal_forget(OmEvent **events, const bool *proves, int count);
+
 /* journal.c: whether its bytes are kept, and then its row is, for ever where it was applied */
 extern bool om_journal_keeps_raw(const OmEvent *event);
 

@@ -63,6 +63,15 @@ static OmStatement bury = {
 	6, {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID}, NULL
 };
 
+/* Of what was erased before it came the hash is left, as of what was erased after */
+static OmStatement forget = {
+	"UPDATE omnimsg.events e\n"
+	"   SET raw = NULL, signature = NULL, raw_sha256 = CASE WHEN w.proves THEN sha256(e.raw) END\n"
+	"  FROM unnest($1, $2, $3) AS w(provider, dedupe_key, proves)\n"
+	" WHERE e.provider = w.provider AND e.dedupe_key = w.dedupe_key",
+	3, {TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID}, NULL
+};
+
 /*
  * What was received is counted here and not by counting rows, so that omnimsg.conservation shows a row that
  * has vanished from the journal.  A row per provider and transaction, so that nobody waits for anybody.
@@ -168,6 +177,24 @@ om_journal_bury(OmEvent **events, int count)
 	for (int c = 0; c < (int) lengthof(types); c++)
 		values[c] = om_column_array(columns[c]);
 	om_db_run(&bury, values);
+}
+
+void
+om_journal_forget(OmEvent **events, const bool *proves, int count)
+{
+	OmColumn   *providers = om_column(TEXTOID, count);
+	OmColumn   *keys = om_column(TEXTOID, count);
+	OmColumn   *proving = om_column(BOOLOID, count);
+
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		om_column_add_text(providers, events[i]->delivery->provider);
+		om_column_add_text(keys, events[i]->dedupe_key);
+		om_column_add_bool(proving, proves[i]);
+	}
+	om_db_run(&forget, (Datum[]) {om_column_array(providers), om_column_array(keys), om_column_array(proving)});
 }
 
 void

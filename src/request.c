@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "compat.h"
+#include "core/pseudonym.h"
 #include "ingest.h"
 #include "review.h"
 
@@ -186,7 +187,10 @@ add_blocks(Requests *requests, OmBatch *batch)
 	OmColumn   *addresses = om_column(TEXTOID, batch->nevents);
 	OmColumn   *message_ids = om_column(UUIDOID, batch->nevents);
 	OmEvent   **blocked = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	OmEvent   **forgotten = palloc(sizeof(OmEvent *) * Max(batch->nevents, 1));
+	bool	   *proving = palloc(sizeof(bool) * Max(batch->nevents, 1));
 	int			count = 0;
+	int			nforgotten = 0;
 	bool	   *known;
 
 	for (int i = 0; i < batch->nevents; i++)
@@ -203,8 +207,18 @@ add_blocks(Requests *requests, OmBatch *batch)
 	}
 	known = om_request_known_blocks(organization_ids, addresses, message_ids);
 	for (int i = 0; i < count; i++)
-		if (!known[i] && !has_block(requests, blocked[i]))
+	{
+		bool		proves = !known[i] && !has_block(requests, blocked[i]);
+
+		if (proves)
 			add_block(requests, blocked[i]);
+		/* the number of somebody who was erased must not come back, and what proves nothing nobody would find to erase */
+		if (proves && !om_is_pseudonym(blocked[i]->message_peer, strlen(blocked[i]->message_peer)))
+			continue;
+		forgotten[nforgotten] = blocked[i];
+		proving[nforgotten++] = proves;
+	}
+	om_journal_forget(forgotten, proving, nforgotten);
 }
 
 static void

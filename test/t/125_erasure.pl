@@ -157,6 +157,34 @@ is($node->psql("SELECT reply FROM omnimsg_ingest('telnyx', convert_to('{}', 'UTF
 is($node->psql("SELECT count(*) FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.organization_id = o.organization_id AND m.id = o.message_id
 	WHERE m.to_number = '$dora' AND o.kind = 'opt_out_confirmation'"), 0, 'which is not confirmed again: they were out before');
 
+# ---- what the provider tells twice, and what it tells afterwards ----
+
+# blocked(ADDRESS, EVENT, MESSAGE): the provider says of a message that the person had stopped
+sub blocked
+{
+	my ($address, $event, $message) = @_;
+	my $body = encode_json({ data => { event_type => 'message.finalized', id => $event, record_type => 'event', occurred_at => '2026-01-01T00:00:00Z', payload => {
+		id => $message, direction => 'outbound', record_type => 'message', type => 'SMS', text => $canary, from => { phone_number => $did }, to => [{ phone_number => $address, status => 'sending_failed' }],
+		errors => [{ code => '40300', title => 'Blocked due to STOP message' }] } } });
+
+	return $node->psql("SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('$body', 'UTF8'))");
+}
+
+for my $address ('+15552001009', '+15552001010')
+{
+	my $late = $address =~ /10$/;
+
+	text($address, 'Hello');
+	$node->psql("SELECT omnimsg_send('$organization', '$address', 'Good day')");
+	settle();
+	my $id = $node->psql("SELECT max(external_message_id) FROM omnimsg.messages WHERE to_number = '$address' AND message_body = 'Good day'");
+	if ($late) { erase($address) }
+	is(blocked($address, 'blocked-' . ($_ + ($late ? 2 : 0)), $id), 'applied', 'the provider refuses a message because the person stopped' . ($late ? ', and tells it when they were erased' : '')) for 1 .. 2;
+	is($node->psql("SELECT count(*) FROM omnimsg.opt_out_requests WHERE source = 'provider_block' AND message_id = (SELECT id FROM omnimsg.messages WHERE external_message_id = '$id')"), 1, 'which is one request');
+	if (!$late) { erase($address) }
+	is(where($address), '', 'nothing is left of the person');
+}
+
 # ---- at the same time ----
 
 is(text($emil, 'Hello'), 200, 'one who is written to');
