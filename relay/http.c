@@ -136,6 +136,9 @@ may_keep_alive(const Request *request)
 {
 	if (!request->from_proxy)
 		return false;
+	/* When civetweb kept no header, it is not known whether it dropped some */
+	if (request->headers.count == 0)
+		return false;
 	if (request->framing.body_unread || atomic_load(&draining) ||
 		atomic_load(&connections) > config->max_connections)
 		return false;
@@ -277,6 +280,26 @@ send_not_allowed(Request *request, const char *allow)
 					 answer->body, strlen(answer->body));
 }
 
+/*
+ * civetweb takes a line that begins with a space, a colon or what is not ASCII for the end of the headers, and drops the
+ * others.  Behind the last value that it kept are the end of its line, made NUL, and the empty line, of which the
+ * last byte is NUL, too.  Where both are a bare \n, the byte after them is looked at: of the body, or of what malloc
+ * rounds up.
+ */
+static bool
+is_cut_short(const OmHeaders *headers)
+{
+	const char *end;
+
+	if (headers->count == 0)
+		return false;
+	end = headers->list[headers->count - 1].value;
+	end += strlen(end) + 1;
+	if (*end == '\0')
+		end++;
+	return *end != '\r' && *end != '\0';
+}
+
 /* Read the headers that matter; an answer when the request must not be served. */
 static const Answer *
 check_framing(Request *request)
@@ -284,7 +307,10 @@ check_framing(Request *request)
 	switch (om_framing_check(&request->headers, request->info->request_method, &request->framing))
 	{
 		case 0:
-			return NULL;
+			if (!is_cut_short(&request->headers))
+				return NULL;
+			request->framing.body_unread = true;	/* who knows where it ends */
+			return &answer_bad_request;
 		case 411:
 			return &answer_length_required;
 		case 413:

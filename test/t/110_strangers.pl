@@ -45,6 +45,10 @@ for (
 	[ 'a length of 2^64 + 5', "Content-Length: 18446744073709551621\r\n" ],
 	[ 'a folded length', "Content-Length:\r\n 5\r\n" ],
 	[ 'a line that is no header', "${right}no header\r\n" ],
+	[ 'Transfer-Encoding after a folded line', "${right}X: 1\r\n 2\r\nTransfer-Encoding: chunked\r\n" ],
+	[ 'Transfer-Encoding after a line without a name', "${right}: 1\r\nTransfer-Encoding: chunked\r\n" ],
+	[ 'Transfer-Encoding after a name that is not ASCII', "${right}\xe9: 1\r\nTransfer-Encoding: chunked\r\n" ],
+	[ 'a folded line at the end', "${right}X: 1\n 2\r\n" ],
 	[ 'a signature twice', "${right}Telnyx-Signature-Ed25519: $signed->{signature}\r\n" ],
 	[ 'a timestamp twice', "${right}Telnyx-Timestamp: $signed->{timestamp}\r\n" ],
 	[ '64 headers', $right . join('', map { "X-$_: 1\r\n" } 1 .. 60) ],
@@ -56,6 +60,14 @@ for (
 
 	like($answer->{raw}, qr/\AHTTP\/1\.1 4\d\d (?!.*HTTP\/1\.1 \d)/s, "$what is refused, and ends the connection");
 }
+for ("X: 1\r\n 2\r\n", "X: 1\n 2\r\n", ": 1\r\n", "Host: localhost\r\n\xe9: 1\r\n")
+{
+	my $begin_get = "GET /healthz HTTP/1.1\r\n${_}Content-Length: " . length($delivery) . "\r\n\r\n";
+
+	unlike($node->raw("$begin_get$delivery")->{raw}, qr/HTTP\/1\.1 \d.*HTTP\/1\.1 \d/s,
+		'what a GET has as its body is no request either, when its length is behind a line that cannot be read');
+}
+like($node->raw("GET /healthz HTTP/1.0\r\n\r\n")->{raw}, qr/\AHTTP\/1\.1 200 /, 'a probe may have no headers at all');
 like($node->raw("post /webhooks/telnyx HTTP/1.1\r\nHost: localhost\r\n$sign$right\r\n$signed->{body}")->{status},
 	qr/^4/, 'a method in small letters is refused');
 is(stored(), 0, 'nothing of all that is stored');
