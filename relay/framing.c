@@ -65,10 +65,7 @@ om_framing_check(const OmHeaders *headers, const char *method, OmFraming *out)
 			return 413;
 	}
 
-	/*
-	 * Without a length only GET is known to have no body.  civetweb loses the line after a
-	 * folded one: what the client sent as body would be the next request.
-	 */
+	/* Without a length only GET is known to have no body */
 	out->body_unread = lengths == 1 ? atol(out->content_length) > 0 : strcmp(method, "GET") != 0;
 	return 0;
 }
