@@ -138,6 +138,10 @@ my $node = Omnimsg->new(env => {
 	(map { $_ => $forbidden } qw(http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY)),
 	no_proxy => '', NO_PROXY => '', SSLKEYLOGFILE => "$dir/keys",
 });
+# what the worker has of the buffers that all share counts as its memory, and grows with what the database has seen
+$node->psql("ALTER SYSTEM SET shared_buffers = '16MB'");
+$node->stop_postgres;
+$node->start;
 my $made = $node->seed;
 my $organization = $made->{organization};
 
