@@ -136,6 +136,15 @@ mask_digits(char *text)
 	}
 }
 
+/* What the provider says is logged, and logs are read in terminals, which obey control characters */
+static void
+blank_controls(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char) *p < ' ' || *p == '\177')
+			*p = ' ';
+}
+
 void
 om_telnyx_answer(const OmHttpAnswer *http, OmTelnyxAnswer *answer)
 {
@@ -165,6 +174,7 @@ om_telnyx_answer(const OmHttpAnswer *http, OmTelnyxAnswer *answer)
 	answer->class_ = om_answer_classify(&facts);
 	answer->message_id = fields.message_id;
 	answer->error_code = fields.code && strlen(fields.code) <= 32 ? fields.code : "";
+	blank_controls(text);
 	mask_digits(text);
 	answer->error_text = strlen(text) > MAX_ERROR_TEXT ?
 		pnstrdup(text, pg_mbcliplen(text, strlen(text), MAX_ERROR_TEXT)) : text;

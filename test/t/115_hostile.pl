@@ -87,7 +87,8 @@ for my $case (
 	['429|Retry-After: Thu, 01 Jan 1970 00:00:00 GMT', 'queued', qr/429/, '429 until a day long ago'],
 	['429|Retry-After: Fri, 31 Dec 9999 23:59:59 GMT', 'queued', qr/429/, '429 for eight thousand years'],
 	['403|{"errors":[{"code":"40300","title":"Blocked due to STOP message"}]}', 'suppressed', qr/STOP|opted out/, 'a block'],
-	['400|{"errors":[{"code":"40310","title":"Invalid"}]}', 'failed', qr/Invalid/, 'a refusal'],
+	# what it says is logged, and logs are read in terminals
+	['400|{"errors":[{"code":"40310","title":"Invalid\u001b[2J\r\u007f!"}]}', 'failed', qr/Invalid \[2J  !$/, 'a refusal with control characters'],
 	['200|{"data":{"id":"x"},"errors":[{"code":"1"}]}', 'unknown', qr/./, 'an acceptance with errors'])
 {
 	my ($manner, @rest) = @$case;
