@@ -212,6 +212,7 @@ start_attempt(struct om_sim_deliverer *d, struct om_sim_delivery *delivery)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_INTERFACE, d->options.source);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
 	/* on a reused connection libcurl may repeat a POST without telling */
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);

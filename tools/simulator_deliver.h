@@ -61,6 +61,7 @@ struct om_sim_delivery_options
 	int			backoffs[OM_SIM_BACKOFFS_MAX];	/* ms; the last one repeats */
 	int			backoff_count;
 	int			max_active;		/* transfers at a time */
+	const char *source;			/* connects from this address; NULL: whichever */
 	int			capacity;		/* deliveries it holds at most */
 	bool		report;			/* print a line per attempt and per delivery */
 

@@ -79,6 +79,7 @@ static const char usage_head[] =
 "  --repeat N             sends it N times\n"
 "  --parallel N           as many at a time (1)\n"
 "  --rate N               begins no more than N per second\n"
+"  --source ADDRESS       connects from this address of the machine\n"
 "  --attempts N           tries of each (3)\n"
 "  --retry-backoff MS,MS  between them (1000,5000)\n"
 "  --via URL              tell the simulator there that the person wrote, say in the\n"
@@ -304,6 +305,7 @@ command_send(int argc, char **argv)
 		{"file", required_argument, NULL, 0},
 		{"via", required_argument, NULL, 0},
 		{"parallel", required_argument, NULL, 0},
+		{"source", required_argument, NULL, 0},
 		{"rate", required_argument, NULL, 0},
 		{"attempts", required_argument, NULL, 0},
 		{"retry-backoff", required_argument, NULL, 0},
@@ -361,6 +363,8 @@ command_send(int argc, char **argv)
 			sender.via = optarg;
 		else if (strcmp(name, "parallel") == 0)
 			delivery.max_active = read_count(optarg, 1, PARALLEL_MAX, name);
+		else if (strcmp(name, "source") == 0)
+			delivery.source = optarg;
 		else if (strcmp(name, "rate") == 0)
 			sender.rate = read_count(optarg, 1, RATE_MAX, name);
 		else if (strcmp(name, "quiet") == 0)
