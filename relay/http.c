@@ -300,6 +300,23 @@ is_cut_short(const OmHeaders *headers)
 	return *end != '\r' && *end != '\0';
 }
 
+/*
+ * RFC 9112, 5.1: nothing may stand between a name and its colon, for others may read the name with it.  civetweb makes a space
+ * there NUL, and the colon behind it; without one the colon only.
+ */
+static bool
+has_loose_colon(const OmHeaders *headers)
+{
+	for (int i = 0; i < headers->count; i++)
+	{
+		const char *colon = headers->list[i].name + strlen(headers->list[i].name);
+
+		if (colon[1] == '\0' && colon + 1 < headers->list[i].value)
+			return true;
+	}
+	return false;
+}
+
 /* Read the headers that matter; an answer when the request must not be served. */
 static const Answer *
 check_framing(Request *request)
@@ -307,7 +324,7 @@ check_framing(Request *request)
 	switch (om_framing_check(&request->headers, request->info->request_method, &request->framing))
 	{
 		case 0:
-			if (!is_cut_short(&request->headers))
+			if (!is_cut_short(&request->headers) && !has_loose_colon(&request->headers))
 				return NULL;
 			request->framing.body_unread = true;	/* who knows where it ends */
 			return &answer_bad_request;

@@ -43,6 +43,8 @@ for (
 	[ 'a length with a dot', "Content-Length: 5.0\r\n" ],
 	[ 'a length with a NUL', "Content-Length: 5\0006\r\n" ],
 	[ 'a length of 2^64 + 5', "Content-Length: 18446744073709551621\r\n" ],
+	[ 'a space before the colon of a length', "Content-Length : " . length($signed->{body}) . "\r\n" ],
+	[ 'one before that of another header', "${right}X : 1\r\n" ],
 	[ 'a folded length', "Content-Length:\r\n 5\r\n" ],
 	[ 'a line that is no header', "${right}no header\r\n" ],
 	[ 'Transfer-Encoding after a folded line', "${right}X: 1\r\n 2\r\nTransfer-Encoding: chunked\r\n" ],
