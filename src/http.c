@@ -42,12 +42,12 @@
 
 /*
  * The file of authorities is read again after that, and a session that began with a certificate of theirs is not resumed
- * when it is older.  So an authority that is no longer in the file is trusted no longer than twice of it.
+ * when it is older.  So an authority that is no longer in the file is trusted for twice as long at most.
  */
 #define TRUST_SECONDS	30
 #define HEADER_LIMIT	16384
 
-/* TLS sessions that new connections resume, which takes half of the time of a handshake */
+/* TLS sessions that new connections resume, so that a handshake needs no certificate */
 typedef struct Sessions
 {
 	CURLSH	   *share;
