@@ -79,7 +79,7 @@ static int	epoll_fd = -1;
 static int64 timer_at = -1;		/* monotonic ms when libcurl wants to be called; -1 never */
 static int	in_flight = 0;
 static WaitEventSet *wait_set = NULL;
-static Sessions *sessions = NULL;	/* of transfers that begin now */
+static Sessions *latest_sessions = NULL;	/* of transfers that begin now */
 
 static int64
 monotonic_ms(void)
@@ -309,6 +309,23 @@ release_sessions(Sessions *of)
 	free(of);
 }
 
+/* NULL when there is no memory */
+static Sessions *
+begin_sessions(int64 now)
+{
+	Sessions   *made = calloc(1, sizeof(Sessions));
+
+	if (made == NULL || (made->share = curl_share_init()) == NULL)
+	{
+		free(made);
+		return NULL;
+	}
+	curl_share_setopt(made->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	made->users = 1;			/* to be the latest is one more */
+	made->until_ms = now + TRUST_SECONDS * 1000;
+	return made;
+}
+
 /*
  * Those that connections of the last TRUST_SECONDS began; NULL when there is no memory for any, which makes each
  * handshake a whole one.  libcurl resumes them for the same host, port and settings of TLS only, and sends no early data.
@@ -317,27 +334,15 @@ static Sessions *
 use_sessions(void)
 {
 	int64		now = monotonic_ms();
-	Sessions   *old = sessions;
 
-	if (old == NULL || now >= old->until_ms)
+	if (latest_sessions == NULL || now >= latest_sessions->until_ms)
 	{
-		sessions = calloc(1, sizeof(Sessions));
-		if (sessions != NULL && (sessions->share = curl_share_init()) == NULL)
-		{
-			free(sessions);
-			sessions = NULL;
-		}
-		if (sessions != NULL)
-		{
-			curl_share_setopt(sessions->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-			sessions->users = 1;	/* to be the latest is one more */
-			sessions->until_ms = now + TRUST_SECONDS * 1000;
-		}
-		release_sessions(old);
+		release_sessions(latest_sessions);
+		latest_sessions = begin_sessions(now);
 	}
-	if (sessions != NULL)
-		sessions->users++;
-	return sessions;
+	if (latest_sessions != NULL)
+		latest_sessions->users++;
+	return latest_sessions;
 }
 
 /*
