@@ -17,11 +17,12 @@
  * 		DONE		the HTTP thread's, which frees it, once it has been told
  *
  * Who waits is told when the mutex is free again, for otherwise all of a batch would wake up only to
- * wait for it.  What a thread waits on is its own, and of an item that is DONE it waits until it is told, however
- * long that takes: a signal never comes for an item of before.
+ * wait for it.  Of an item that is DONE its thread waits until it is told, however long that takes, for it frees what it is told by.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,14 +79,6 @@ typedef enum ItemState
 	DONE
 } ItemState;
 
-/* What an HTTP thread waits on */
-typedef struct Waiter
-{
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
-	bool		told;
-} Waiter;
-
 typedef struct Item
 {
 	OmDbDelivery delivery;
@@ -95,11 +88,10 @@ typedef struct Item
 	bool		stored;			/* valid when DONE */
 	bool		is_crowded;
 	int64_t		queued_at;
-	Waiter	   *waiter;			/* NULL: nobody waits any more, or not yet */
+	bool		has_waiter;		/* its thread waits for told */
+	sem_t		told;			/* not a condition: who wakes up needs no mutex, which is still held then */
 	struct Item *next;
 } Item;
-
-static _Thread_local Waiter own_waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_condattr_t monotonic;
@@ -129,6 +121,7 @@ static int	nthreads;
 static void
 free_item(Item *item)
 {
+	sem_destroy(&item->told);
 	free(item->texts);
 	free(item->body);
 	free(item);
@@ -161,6 +154,7 @@ make_item(const OmDelivery *delivery)
 		free(item);
 		return NULL;
 	}
+	sem_init(&item->told, 0, 0);
 	store = item->texts;
 	item->delivery.signature = keep_text(&store, delivery->signature);
 	item->delivery.signed_at = keep_text(&store, delivery->signed_at);
@@ -176,29 +170,17 @@ make_item(const OmDelivery *delivery)
 	return item;
 }
 
-static void
-tell(Waiter *waiter)
-{
-	pthread_mutex_lock(&waiter->mutex);
-	waiter->told = true;
-	pthread_cond_signal(&waiter->cond);
-	pthread_mutex_unlock(&waiter->mutex);
-}
-
 /* False when the moment comes first */
 static bool
-wait_told(Waiter *waiter, int64_t at)
+wait_told(Item *item, int64_t at)
 {
 	struct timespec until = om_clock_timespec(at);
-	bool		told;
-	int			rc = 0;
+	int			rc;
 
-	pthread_mutex_lock(&waiter->mutex);
-	while (!waiter->told && rc == 0)
-		rc = pthread_cond_clockwait(&waiter->cond, &waiter->mutex, CLOCK_MONOTONIC, &until);
-	told = waiter->told;
-	pthread_mutex_unlock(&waiter->mutex);
-	return told;
+	do
+		rc = sem_clockwait(&item->told, CLOCK_MONOTONIC, &until);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0;
 }
 
 /* The caller holds the mutex; the item is in the queue. */
@@ -282,8 +264,7 @@ try_queue(Item *item, bool spooling, int64_t *patience)
 		*patience = om_clock_ms() + STALLED_AFTER_MS;
 	}
 	waiting++;
-	item->waiter = &own_waiter;
-	own_waiter.told = false;
+	item->has_waiter = true;
 	enqueue(item);
 	return OM_FORWARD_LATE;
 }
@@ -293,7 +274,7 @@ static OmForwardResult
 turn_away(Item *item)
 {
 	waiting--;
-	item->waiter = NULL;
+	item->has_waiter = false;
 	if (item->state == QUEUED)
 	{
 		unqueue(item);
@@ -308,11 +289,10 @@ turn_away(Item *item)
 static OmForwardResult
 await_database(Item *item, int64_t patience)
 {
-	Waiter	   *waiter = &own_waiter;
 	int64_t		deadline = item->delivery.deadline;
 	OmForwardResult result;
 
-	while (!wait_told(waiter, patience < deadline ? patience : deadline))
+	while (!wait_told(item, patience < deadline ? patience : deadline))
 	{
 		pthread_mutex_lock(&mutex);
 		/* when it is done, whoever did it is about to tell */
@@ -374,7 +354,7 @@ om_forward(const OmDelivery *delivery)
 		pthread_mutex_lock(&mutex);
 		result = try_queue(item, spooling, &patience);
 		pthread_mutex_unlock(&mutex);
-		if (item->waiter != NULL)
+		if (item->has_waiter)
 			result = await_database(item, patience);
 	}
 	if (result == OM_FORWARD_STORED)
@@ -431,22 +411,20 @@ end_call(void)
 		pthread_cond_signal(&work);
 }
 
-/* Its thread may go on once it is told.  The caller holds the mutex; returns whom to tell, NULL for nobody. */
-static Waiter *
+/* Its thread may go on once it is told; false when nobody waits.  The caller holds the mutex. */
+static bool
 finish(Item *item, bool stored)
 {
-	Waiter	   *waiter = item->waiter;
-
 	item->stored = stored;
 	item->state = DONE;
-	if (waiter != NULL)
+	if (item->has_waiter)
 		waiting--;
-	return waiter;
+	return item->has_waiter;
 }
 
-/* Give the items back to whom they belong; waiters has room for them. */
+/* Give the items back to whom they belong. */
 static void
-finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered, Waiter **waiters)
+finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered)
 {
 	int64_t		now = om_clock_ms();
 	int			i;
@@ -459,7 +437,7 @@ finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered,
 	{
 		Item	   *item = items[i];
 
-		waiters[i] = NULL;
+		items[i] = NULL;
 		if (deliveries[i].stored)
 			stored_at = now;
 		if (item->state == ABANDONED)
@@ -467,14 +445,15 @@ finish_batch(Item **items, const OmDbDelivery *deliveries, int n, bool answered,
 		else
 		{
 			memcpy(item->delivery.sqlstate, deliveries[i].sqlstate, sizeof(deliveries[i].sqlstate));
-			waiters[i] = finish(item, deliveries[i].stored);
+			if (finish(item, deliveries[i].stored))
+				items[i] = item;
 		}
 	}
 	pthread_mutex_unlock(&mutex);
 	for (i = 0; i < n; i++)
 	{
-		if (waiters[i] != NULL)
-			tell(waiters[i]);
+		if (items[i] != NULL)
+			sem_post(&items[i]->told);
 	}
 }
 
@@ -500,7 +479,8 @@ note_down(void)
 		Item	   *item = queue_head;
 
 		unqueue(item);
-		tell(finish(item, false));
+		if (finish(item, false))
+			sem_post(&item->told);
 	}
 	pthread_mutex_unlock(&mutex);
 }
@@ -568,7 +548,7 @@ begin_call(int64_t ping_at)
 
 /* Make the call, with what waits by now; false when the connection is of no use any more. */
 static bool
-call(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
+call(OmDb *db, Item **items, OmDbDelivery *deliveries)
 {
 	bool		usable;
 	int			n = 0;
@@ -591,7 +571,7 @@ call(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
 	for (i = 0; i < n; i++)
 		deliveries[i] = items[i]->delivery;
 	usable = om_store(db, deliveries, n);
-	finish_batch(items, deliveries, n, usable, waiters);
+	finish_batch(items, deliveries, n, usable);
 	return usable;
 }
 
@@ -608,7 +588,7 @@ is_stopping(void)
 
 /* Serve the queue with a connection until it breaks; false when stopping. */
 static bool
-serve(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
+serve(OmDb *db, Item **items, OmDbDelivery *deliveries)
 {
 	int64_t		pinged_at = 0;
 
@@ -616,7 +596,7 @@ serve(OmDb *db, Item **items, OmDbDelivery *deliveries, Waiter **waiters)
 	{
 		bool		called = begin_call(om_clock_ms() + PING_EVERY_MS);
 
-		if (called && !call(db, items, deliveries, waiters))
+		if (called && !call(db, items, deliveries))
 			return true;
 		if (is_stopping())
 			return false;
@@ -635,9 +615,8 @@ database_main(void *arg)
 	unsigned int seed = (unsigned int) om_clock_ms() + (unsigned int) (uintptr_t) arg * 7919u;
 	Item	  **items = calloc((size_t) batch_limit, sizeof(Item *));
 	OmDbDelivery *deliveries = calloc((size_t) batch_limit, sizeof(OmDbDelivery));
-	Waiter	  **waiters = calloc((size_t) batch_limit, sizeof(Waiter *));
 	unsigned int failures = 0;
-	bool		go_on = items != NULL && deliveries != NULL && waiters != NULL;
+	bool		go_on = items != NULL && deliveries != NULL;
 
 	while (go_on)
 	{
@@ -647,7 +626,7 @@ database_main(void *arg)
 		{
 			failures = 0;
 			note_up();
-			go_on = serve(db, items, deliveries, waiters);
+			go_on = serve(db, items, deliveries);
 			note_down();
 			om_db_close(db);
 		}
@@ -656,7 +635,6 @@ database_main(void *arg)
 	}
 	free(items);
 	free(deliveries);
-	free(waiters);
 	return NULL;
 }
 
