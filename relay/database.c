@@ -71,8 +71,7 @@ report(OmDbError what, const char *detail)
 	om_log_text(&line, "kind", om_metrics_db_error_name(what));
 	if (detail != NULL)
 		om_log_text(&line, "detail", detail);
-	if (suppressed > 0)
-		om_log_number(&line, "suppressed", suppressed);
+	om_log_suppressed(&line, suppressed);
 	om_log_end(&line);
 }
 

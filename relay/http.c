@@ -411,8 +411,7 @@ log_unauthorized(OmSignatureResult result)
 		return;
 	om_log_begin(&line, OM_LOG_INFO, "delivery refused");
 	om_log_text(&line, "reason", om_signature_result_name(result));
-	if (suppressed > 0)
-		om_log_number(&line, "suppressed", suppressed);
+	om_log_suppressed(&line, suppressed);
 	om_log_end(&line);
 }
 
@@ -688,10 +687,15 @@ static int
 log_message(const struct mg_connection *conn, const char *message)
 {
 	static OmLogLimit limit = OM_LOG_LIMIT_INIT;
+	OmLogLine	line;
 	int64_t		suppressed;
 
-	if (om_log_allowed(&limit, &suppressed))
-		om_log_with(OM_LOG_WARNING, "http server", "detail", message);
+	if (!om_log_allowed(&limit, &suppressed))
+		return 1;
+	om_log_begin(&line, OM_LOG_WARNING, "http server");
+	om_log_text(&line, "detail", message);
+	om_log_suppressed(&line, suppressed);
+	om_log_end(&line);
 	return 1;
 }
 

@@ -204,3 +204,10 @@ om_log_allowed(OmLogLimit *limit, int64_t *suppressed)
 	pthread_mutex_unlock(&limit->mutex);
 	return allowed;
 }
+
+void
+om_log_suppressed(OmLogLine *line, int64_t suppressed)
+{
+	if (suppressed > 0)
+		om_log_number(line, "suppressed", suppressed);
+}

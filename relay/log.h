@@ -59,7 +59,10 @@ typedef struct OmLogLimit
 #define OM_LOG_LIMIT_BURST	10
 #define OM_LOG_LIMIT_INIT	{PTHREAD_MUTEX_INITIALIZER, 0, OM_LOG_LIMIT_BURST, 0}
 
-/* May a line be written now?  If so, *suppressed is how many were not since the last. */
+/* May a line be written now?  If so, *suppressed is how many were not since the last, for om_log_suppressed. */
 extern bool om_log_allowed(OmLogLimit *limit, int64_t *suppressed);
+
+/* Say so in the line, unless there were none */
+extern void om_log_suppressed(OmLogLine *line, int64_t suppressed);
 
 #endif							/* OM_RELAY_LOG_H */

@@ -89,10 +89,10 @@ note_usage(void)
 
 /* Say what went wrong.  The caller holds the mutex of the file. */
 static void
-report(OmSpoolResult result, const char *doing)
+report(OmSpoolResult result, const char *doing, const char *detail)
 {
 	OmLogLine	line;
-	int64_t		suppressed;
+	int64_t		suppressed = 0;
 	bool		news = result == OM_SPOOL_BROKEN && !atomic_exchange(&failed, true);
 
 	if (result == OM_SPOOL_BROKEN ? !news : !om_log_allowed(&trouble_limit, &suppressed))
@@ -101,7 +101,8 @@ report(OmSpoolResult result, const char *doing)
 				 "the spool has failed and keeps nothing more until the relay is started again" :
 				 result == OM_SPOOL_FULL ? "the spool is full" : "spool error");
 	om_log_text(&line, "doing", doing);
-	om_log_text(&line, "detail", om_spool_file_error(file));
+	om_log_text(&line, "detail", detail);
+	om_log_suppressed(&line, suppressed);
 	om_log_end(&line);
 }
 
@@ -274,14 +275,9 @@ write_items(Item **items, OmSpoolRow *rows, int n)
 	if (fit > 0)
 		result = om_spool_file_put(file, rows, fit);
 	if (result != OM_SPOOL_OK)
-		report(result, "keeping deliveries");
+		report(result, "keeping deliveries", om_spool_file_error(file));
 	else if (fit < n)
-	{
-		int64_t		suppressed;
-
-		if (om_log_allowed(&trouble_limit, &suppressed))
-			om_log_with(OM_LOG_ERROR, "the spool is full", "detail", "it has the size that it may have");
-	}
+		report(OM_SPOOL_FULL, "keeping deliveries", "it has the size that it may have");
 	note_usage();
 	pthread_mutex_unlock(&file_mutex);
 	return result == OM_SPOOL_OK ? fit : 0;
@@ -320,7 +316,7 @@ tidy(void)
 	pthread_mutex_lock(&file_mutex);
 	result = om_spool_file_checkpoint(file);
 	if (result != OM_SPOOL_OK)
-		report(result, "moving the log into the file");
+		report(result, "moving the log into the file", om_spool_file_error(file));
 	pthread_mutex_unlock(&file_mutex);
 }
 
@@ -402,7 +398,7 @@ om_spool_take(OmSpoolRow *rows, int n, size_t max_bytes)
 	taken = om_spool_file_take(file, rows, n, max_bytes, om_clock_unix_ms());
 	note_usage();
 	if (taken < 0)
-		report((OmSpoolResult) -taken, "reading deliveries");
+		report((OmSpoolResult) -taken, "reading deliveries", om_spool_file_error(file));
 	pthread_mutex_unlock(&file_mutex);
 	return taken;
 }
@@ -417,7 +413,7 @@ om_spool_settle(const OmSpoolRow *rows, int n)
 	pthread_mutex_lock(&file_mutex);
 	result = om_spool_file_settle(file, rows, n, &known);
 	if (result != OM_SPOOL_OK)
-		report(result, "deleting what the database has");
+		report(result, "deleting what the database has", om_spool_file_error(file));
 	note_usage();
 	pthread_mutex_unlock(&file_mutex);
 	for (i = 0; i < n && known; i++)
