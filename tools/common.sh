@@ -23,10 +23,21 @@ die()
 	exit 1
 }
 
+# head_is_help ARGUMENT...: asked for --help, a tool that takes hardly any arguments prints the comment at its head
+head_is_help()
+{
+	case ${1:-} in
+		--help|-h)
+			sed -n '2s/^# /usage: /p; 3,/^$/s/^# //p' "$0"
+			exit 0
+			;;
+	esac
+}
+
 # run what needs the administrator
 as_root()
 {
-	if [ "$(id -u)" -eq 0 ]; then
+	if [ "$EUID" -eq 0 ]; then
 		"$@"
 	elif command -v sudo >/dev/null; then
 		sudo "$@"

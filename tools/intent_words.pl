@@ -11,7 +11,9 @@ use warnings;
 my %use = map { $_ => 1 } qw(KEY KEYIN KEYHELP FILL FILLPART SWEAR LAUGH CH_SMS CH_VOICE CH_EMAIL KIN PET TEAR SLIP DID);
 my (%classes, %uses, %language);
 
-die "usage: $0 FILE words|names\n" unless @ARGV == 2;
+my $usage = "usage: tools/intent_words.pl FILE words|names >OUTPUT\n";
+if ("@ARGV" eq '--help') { print $usage; exit }
+die $usage unless @ARGV == 2;
 open(my $in, '<', $ARGV[0]) or die "$ARGV[0]: $!\n";
 while (my $line = <$in>)
 {

@@ -1,9 +1,17 @@
+#!/usr/bin/env node
 // tools/phone-examples.js DIRECTORY: prints test/data/phone_examples.tsv by means of the npm
 // package google-libphonenumber that was unpacked into DIRECTORY: every example number of
 // every region and type in five written forms, and what the package makes of each.
 'use strict';
 
 const path = require('path');
+
+if (process.argv.length !== 3 || process.argv[2] === '--help')
+{
+	console.log('usage: tools/phone-examples.js DIRECTORY >test/data/phone_examples.tsv: DIRECTORY is the unpacked npm package google-libphonenumber');
+	process.exit(process.argv.length === 3 ? 0 : 1);
+}
+
 const lib = require(path.resolve(process.argv[2]));
 const version = require(path.resolve(process.argv[2], 'package.json')).version;
 const util = lib.PhoneNumberUtil.getInstance();

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // tools/phone-metadata.js DIRECTORY: prints the metadata of the npm package
 // google-libphonenumber that was unpacked into DIRECTORY, as lines that tools/phone-tables
 // reads.  Their fields are separated by tabs:
@@ -7,6 +8,13 @@
 'use strict';
 
 const path = require('path');
+
+if (process.argv.length !== 3 || process.argv[2] === '--help')
+{
+	console.log('usage: tools/phone-metadata.js DIRECTORY >METADATA: DIRECTORY is the unpacked npm package google-libphonenumber');
+	process.exit(process.argv.length === 3 ? 0 : 1);
+}
+
 const directory = path.resolve(process.argv[2]);
 const lib = require(directory);
 const util = lib.PhoneNumberUtil.getInstance();

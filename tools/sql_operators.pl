@@ -8,6 +8,12 @@
 use strict;
 use warnings;
 
+if ("@ARGV" eq '--help')
+{
+	print "usage: tools/sql_operators.pl FILE...: lists operators in scripts of the extension that name no schema; exit status 1 when there are any\n";
+	exit;
+}
+
 my $safe_path = qr/\bSET\s+search_path\s*(?:=|TO)\s*pg_catalog\s*,\s*pg_temp\b/i;
 my $word = qr/[A-Za-z_\x80-\xff\@][\w\x80-\xff\@\$]*/;
 my %words = map { ($_ => 1) } qw(LIKE ILIKE SIMILAR BETWEEN NULLIF OVERLAPS);

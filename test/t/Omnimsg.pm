@@ -19,11 +19,13 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use JSON::PP qw(decode_json);
 use POSIX ();
+use Psql;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../..');
 my %live;
+my $owner = $$;	# a process that a test forks off and that dies must not end what it has not started
 
 # %options: env => {name => value} for the relay, simulator => [its options]
 sub new
@@ -217,10 +219,12 @@ sub program
 sub _psql
 {
 	my ($self, $sql, %options) = @_;
+	my $program = $self->_bindir . '/psql';
 
-	return $self->_run({ stdin => $sql }, $self->_bindir . '/psql', qw(-X -q -A -t -v ON_ERROR_STOP=1),
-		'-v', 'VERBOSITY=verbose',
-		$options{dbname} ? ('-d', $options{dbname}) : (), $options{user} ? ('-U', $options{user}) : ());
+	return Psql->run($program, { %ENV, %{ $self->{env} }, %{ $self->{settings} || {} } }, $sql, %options)
+		if Psql->suits($sql, %options);
+	return $self->_run({ stdin => $sql }, $program, Psql->arguments, $options{dbname} ? ('-d', $options{dbname}) : (),
+		$options{user} ? ('-U', $options{user}) : ());
 }
 
 # psql(SQL, dbname =>, user =>): columns separated by |, rows by newlines; dies on an error
@@ -551,7 +555,7 @@ END
 {
 	my $status = $?;
 
-	for my $node (values %live)
+	for my $node ($$ == $owner ? values %live : ())
 	{
 		if ($status == 0 && Test::More->builder->is_passing)
 		{
@@ -646,7 +650,7 @@ sub DESTROY
 	my ($self) = @_;
 	local $?;
 
-	return if !$self->{pid};
+	return if !$self->{pid} || $$ != $owner;
 	kill 'KILL', $self->{pid};
 	waitpid $self->{pid}, 0;
 	return;
