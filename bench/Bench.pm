@@ -12,6 +12,7 @@ package Bench;
 use strict;
 use warnings;
 
+use List::Util qw(sum0);
 use POSIX qw(sysconf _SC_CLK_TCK);
 
 my $rounds = $ENV{OMNIMSG_ROUNDS} // 5;
@@ -62,6 +63,40 @@ sub ratio
 	return median(map { $of->[$_] / $by->[$_] } 0 .. $#$of);
 }
 
+# worst(MEDIANS, NAME, FIGURE): the largest of all rounds, for what must never be more
+sub worst
+{
+	my ($medians, $name, $figure) = @_;
+
+	return (sort { $b <=> $a } @{ $medians->{$name}{all}{$figure} })[0];
+}
+
+# each(MEDIANS, LEFT, RIGHT, FIGURE): the quotients of the rounds in their order, to be told where they differ much
+sub each
+{
+	my ($medians, $left, $right, $figure) = @_;
+	my ($of, $by) = map { $medians->{$_}{all}{$figure} } $left, $right;
+
+	return join ', ', map { sprintf '%.1f', $of->[$_] / $by->[$_] } 0 .. $#$of;
+}
+
+# idle(): the seconds that the processors have had nothing to do since the machine was started, all together
+sub idle
+{
+	open my $file, '<', '/proc/stat' or return 0;
+	my @field = split ' ', <$file> // '';
+	return ($field[4] + $field[5]) / $ticks;
+}
+
+# times_of(PID): the seconds of processor time of /proc/PID/stat: its own code, the kernel for it, and both of its children that have ended; none when it is gone
+sub times_of
+{
+	my ($pid) = @_;
+
+	open my $file, '<', "/proc/$pid/stat" or return;
+	return map { $_ / $ticks } (split / /, (<$file> // '') =~ s/.*\) //sr)[11 .. 14];
+}
+
 # cpu_of(PIDS): the seconds of processor time that the processes have used, ended threads included: of their own code, and of the kernel for them
 sub cpu_of
 {
@@ -69,10 +104,9 @@ sub cpu_of
 
 	for my $pid (@_)
 	{
-		open my $file, '<', "/proc/$pid/stat" or next;
-		my @field = split / /, (<$file> // '') =~ s/.*\) //sr;
-		$user += $field[11] / $ticks;
-		$system += $field[12] / $ticks;
+		my @times = times_of($pid) or next;
+		$user += $times[0];
+		$system += $times[1];
 	}
 	return ($user, $system);
 }
@@ -83,6 +117,15 @@ sub cpu
 	my ($user, $system) = cpu_of(@_);
 
 	return $user + $system;
+}
+
+# cpu_of_server(POSTMASTER): that of a server of PostgreSQL, of its sessions that have ended as well
+sub cpu_of_server
+{
+	my ($postmaster) = @_;
+	my (undef, undef, @ended) = times_of($postmaster);
+
+	return cpu($postmaster, children($postmaster)) + sum0(@ended);
 }
 
 # resident(PID): the megabytes of memory that a process has used at most

@@ -160,7 +160,7 @@ sub _find_package
 	my $place = "$top/build/peer-node";
 
 	$ENV{NODE_PATH} = join ':', "$place/node_modules", '/usr/share/nodejs';
-	return if system('node', '-e', 'require("pg")', '2>/dev/null') == 0;
+	return if system(q{node -e 'require("pg")' 2>/dev/null}) == 0;
 	mkdir $place;
 	system('npm', 'install', '--silent', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $place, $package) == 0
 		or die "neither Debian's node-pg nor npm's $package could be had\n";

@@ -49,15 +49,17 @@ sub storm
 	};
 }
 
-my $median = Bench::rounds(3, storm => \&storm)->{storm};
+my $found = Bench::rounds(3, storm => \&storm);
+my $median = $found->{storm};
+my %worst = map { $_ => Bench::worst($found, 'storm', $_) } qw(answered lost recovered);
 my $memory = Bench::resident($relay->{pid});
 
 Bench::row(
 	goal => sprintf('%d/s for %d s where %d/s can be stored: the longest wait for an answer', 2 * $sustained, $seconds, $sustained),
-	ours => sprintf('%.2f s', $median->{answered}),
-	beside => sprintf('%d got 503, %d no answer; %d were not sent', @{$median}{qw(refused lost unsent)}),
+	ours => sprintf('%.2f s', $worst{answered}),
+	beside => sprintf('%d got 503, %d no answer; %d were not sent', $median->{refused}, $worst{lost}, $median->{unsent}),
 	wanted => 'all have one within 1.8 s',
-	reached => $median->{answered} <= 1.8 && $median->{refused} > 0 && $median->{lost} == 0,
+	reached => $worst{answered} <= 1.8 && $median->{refused} > 0 && $worst{lost} == 0,
 );
 Bench::row(
 	goal => 'stored meanwhile, of what can be stored',
@@ -67,16 +69,16 @@ Bench::row(
 );
 Bench::row(
 	goal => 'until all are answered 200 again, at half of the load',
-	ours => sprintf('%d s', $median->{recovered}),
+	ours => sprintf('%d s', $worst{recovered}),
 	wanted => 'within 10 s',
-	reached => $median->{recovered} <= 10,
+	reached => $worst{recovered} <= 10,
 );
 Bench::row(
 	goal => 'memory of the relay at most',
 	ours => sprintf('%.0f MB', $memory),
 	beside => sprintf('before: %.0f MB', $before),
-	wanted => 'bounded',
+	wanted => 'under 256 MB',
 	reached => $memory < 256,
 );
-Bench::note('Without a spool; with one what is too much is kept in it and answered 200. The medians are of three rounds; each waits for nothing between the storm ' .
-	'and the half of it, whose webhooks have been signed before.');
+Bench::note('Without a spool; with one what is too much is kept in it and answered 200. Of three rounds the longest times and the most without an answer are told, and medians of the rest. ' .
+	'The half of the load follows the storm without a pause: the webhooks of both were signed before.');

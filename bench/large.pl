@@ -335,16 +335,16 @@ while (my ($name, $list) = splice @lists, 0, 2)
 
 	printf STDERR "%-43s as %-9s median %6.2f ms, 95 of 100 in %6.2f ms, %d of %d found something, %d large tables read from end to end\n", $name, $list->[0], $median, $high,
 		$found, $asked, $whole;
-	push @slow, sprintf('%s (%.1f ms, %d whole tables)', $name, $median, $whole) if $median >= 5 || $whole != 0;
+	push @slow, sprintf('%s (%.1f ms, %d whole tables)', $name, $high, $whole) if $high >= 5 || $whole != 0;
 	push @slow, "$name (finds nothing)" if $found == 0;
 	$scans += $whole;
-	($slowest, $slowest_name) = ($median, $name) if !defined $slowest || $median > $slowest;
+	($slowest, $slowest_name) = ($high, "$name; median " . sprintf('%.2f ms', $median)) if !defined $slowest || $high > $slowest;
 }
-Bench::row(goal => "each list that people ask for, with $many messages", ours => sprintf('at most %.2f ms (%s)', $slowest, $slowest_name) .
+Bench::row(goal => "each list that people ask for, with $many messages", ours => sprintf('95 of 100 in at most %.2f ms (%s)', $slowest, $slowest_name) .
 	($scans == 0 ? ', no large table is read from end to end' : ''),
 	beside => @slow ? 'not reached: ' . join(', ', @slow) : '', ratio => '', wanted => 'under 5 ms', reached => !@slow);
 Bench::note("The first row is of servers that have taken $warm webhooks at least since their last checkpoint, the second of such as have just made one. The rates are of one session, with who writes " .
 	'spread evenly over all accounts.');
 Bench::note("The session that ingests, for each message: $cost[0]; beside it $cost[1]. Just after the checkpoint: $early[3]; beside it $early[4].");
-Bench::note("The lists are medians of $tries people of one organization, who have what is asked for, plans made anew for each. A role that is mapped to the organization asked, so that row level security was in " .
+Bench::note("The lists were asked once, not in rounds, for $tries people of one organization, who have what is asked for, plans made anew for each. A role that is mapped to the organization asked, so that row level security was in " .
 	'force: a member of omnimsg_agent, of omnimsg_auditor for the audit trail, of omnimsg_admin for all of a person; a superuser for the dead letters only.');

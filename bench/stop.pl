@@ -9,9 +9,9 @@ use Traffic;
 
 my $rate = 1000;
 my $seconds = Traffic->seconds(600);
-my $round = $seconds < 20 ? $seconds : 20;
-# The worker confirms, as always; the provider tells it at once
-my $traffic = Traffic->new(accounts => 1_000_000);
+my $round = $seconds < 30 ? $seconds : 30;
+# The worker confirms, as always; the provider tells it at once.  Checkpoints come as often as by default.
+my $traffic = Traffic->new(accounts => 1_000_000, settings => { checkpoint_timeout => '5min' });
 my $node = $traffic->node;
 my $relay = $traffic->relay;
 # one that is past omnimsg.retention
@@ -57,35 +57,44 @@ sub quiet
 # beside(): the same while one process seals and another keeps retention going, again and again
 sub beside
 {
-	my @pids;
-	my $seen;
+	my (@calls, $seen);
 
 	let_it_expire();
 	$node->psql('CHECKPOINT');
 	for my $sql ('SELECT count(*) FROM omnimsg_audit_seal()', 'SELECT count(*) FROM omnimsg_maintain()')
 	{
-		my $pid = fork // die "fork: $!";
+		my $pid = open(my $pipe, '-|') // die "fork: $!";
 
 		if ($pid == 0)
 		{
-			my ($calls, $until) = (0, time + $round);
+			my ($count, $until) = (0, time + $round);
 
 			while (time < $until)
 			{
 				$node->psql($sql);
-				$calls++;
+				$count++;
 				select undef, undef, undef, 1;
 			}
-			print STDERR "$calls x $sql\n";
+			print "$count\n";
 			POSIX::_exit(0);
 		}
-		push @pids, $pid;
+		push @calls, $pipe;
 	}
 	$seen = paced($round);
-	waitpid $_, 0 for @pids;
-	$node->psql("SELECT to_regclass('omnimsg.messages_' || to_char('$month'::date, 'YYYY_MM')) IS NULL") eq 't'
-		or print STDERR "the month $month could not be dropped\n";
+	($seen->{seals}, $seen->{maintained}) = map { readline $_ } @calls;
+	$seen->{kept} = $node->psql("SELECT count(to_regclass('omnimsg.messages_' || to_char('$month'::date, 'YYYY_MM')))");
 	return $seen;
+}
+
+# what is told of a round; missing are those that were not answered 200, or not sent
+sub figures
+{
+	my ($seen) = @_;
+
+	return {
+		p99 => $seen->{ms}{p99}, p50 => $seen->{ms}{p50}, missing => $traffic->failed($seen) + $seen->{unsent},
+		map { $_ => $seen->{$_} // 0 } qw(seals maintained kept),
+	};
 }
 
 paced(3);
@@ -94,9 +103,10 @@ my $behind = $node->psql('SELECT count(*) FROM omnimsg.consent_repairs');
 
 print STDERR "$behind consents wait for the worker\n" if $behind > 0;
 my $median = Bench::rounds(
-	quiet => sub { my $seen = quiet(); return { p99 => $seen->{ms}{p99}, p50 => $seen->{ms}{p50} } },
-	beside => sub { my $seen = beside(); return { p99 => $seen->{ms}{p99}, p50 => $seen->{ms}{p50} } },
+	quiet => sub { return figures(quiet()) },
+	beside => sub { return figures(beside()) },
 );
+my $missing = Bench::worst($median, 'quiet', 'missing') + Bench::worst($median, 'beside', 'missing') + Bench::worst($median, 'beside', 'kept');
 my $rises = Bench::ratio($median, 'beside', 'quiet', 'p99');
 
 Bench::row(
@@ -112,8 +122,10 @@ Bench::row(
 	beside => sprintf('without: %.0f ms', $median->{quiet}{p99}),
 	ratio => sprintf('%.1f x', $rises),
 	wanted => 'less than 2 x',
-	reached => $rises < 2,
+	reached => $rises < 2 && $missing == 0,
 );
-Bench::note('The first row is one run. From the moment that the STOP was due to its 200, which comes after the commit that makes the consent effective; the worker sent the confirmations meanwhile.');
-Bench::note('Sealing and retention were called every second, where they run once a minute and once an hour; retention had a month of 50 000 messages ' .
-	'to drop and 200 000 rows of the journal to delete.');
+Bench::note('The first row is one run. From the moment that the STOP was due to its 200, which comes after the commit that makes the consent effective; the worker sent the confirmations meanwhile. ' .
+	'A checkpoint is begun every five minutes, as by default.');
+Bench::note(sprintf 'Sealing and retention were called again a second after each had ended, %d and %d times in %d s, where they run once a minute and once an hour; retention had a month of 50 000 messages ' .
+	'to drop and 200 000 rows of the journal to delete. Both kinds of rounds begin after a checkpoint, when the first change of each page writes all of it into the WAL. The rounds gave %s.',
+	@{ $median->{beside} }{qw(seals maintained)}, $round, Bench::each($median, 'beside', 'quiet', 'p99'));

@@ -14,16 +14,19 @@ my $node = $traffic->node;
 my $relay = $traffic->relay;
 my $wide = $traffic->relay(MAX_CONNECTIONS => 1100);
 my $peer = $traffic->peer;
-# webhooks a second at which both are asked how soon they answer: 60 in a hundred of what the peer can take
+# webhooks a second at which both are asked how soon they answer: 40 in a hundred of what the peer can take
 my $pace;
 
 # busy(URL, [PIDS], OPTIONS...): 64 connections for a while; what came of it, and microseconds of the processor that those processes took for each
 sub busy
 {
 	my ($url, $pids, @options) = @_;
-	my @before = Bench::cpu_of(@$pids);
-	my $seen = $traffic->load($url, '--seconds', $seconds, @options);
-	my @after = Bench::cpu_of(@$pids);
+	# signed before the clock starts
+	my $load = $traffic->begin_load($url, '--wait', '--seconds', $seconds, @options);
+	my @before = (Bench::cpu_of(@$pids), Bench::cpu_of_server($node->postmaster_pid), Bench::idle());
+	$traffic->begin_sending($load);
+	my $seen = $traffic->finish_load($load);
+	my @after = (Bench::cpu_of(@$pids), Bench::cpu_of_server($node->postmaster_pid), Bench::idle());
 	my $failed = $traffic->failed($seen);
 
 	$failed == 0 or die "$failed of $seen->{sent} were not answered 200\n";
@@ -32,6 +35,8 @@ sub busy
 		p95 => $seen->{ms}{p95},
 		user => ($after[0] - $before[0]) * 1e6 / $seen->{sent},
 		system => ($after[1] - $before[1]) * 1e6 / $seen->{sent},
+		postgres => ($after[2] - $before[2]) * 1e6 / $seen->{sent},
+		idle => ($after[3] - $before[3]) * 1e6 / $seen->{sent},
 		reopened => $seen->{idle}{reopened} // 0,
 	};
 }
@@ -70,9 +75,9 @@ sub nothing
 	return map { ($long[$_] - $short[$_]) * 1e6 / $requests } 1, 2;
 }
 
-# what is compiled, planned and cached the first time is so now
-$traffic->load($_->url, '--seconds', 3) for $relay, $wide, $peer;
-$pace = int(0.6 * busy($peer->url, [$peer->pids], '--count', 2000 * $seconds)->{rate});
+# what is compiled, planned and cached the first time is so now, on each of the connections
+$traffic->load($_->url, '--seconds', 8) for $relay, $wide, $peer;
+$pace = int(0.4 * busy($peer->url, [$peer->pids], '--count', 2000 * $seconds)->{rate});
 
 my $median = Bench::rounds(
 	ours => sub {
@@ -87,6 +92,7 @@ my $median = Bench::rounds(
 	peer => sub { return busy($peer->url, [$peer->pids], '--count', 2000 * $seconds) },
 	paced => sub { return paced($relay, $relay->{pid}) },
 	paced_peer => sub { return paced($peer, $peer->pids) },
+	more => sub { return busy($relay->url, [$relay->{pid}], '--connections', 128) },
 	alone => sub { return busy($wide->url, [$wide->{pid}]) },
 	beside => sub { return busy($wide->url, [$wide->{pid}], '--idle', 1000, '--idle-ping', 1200) },
 );
@@ -149,7 +155,9 @@ Bench::note('The Node server is [bench/peer-node](../bench/peer-node/server.js):
 	'transaction for each webhook, over plain copies of our tables with their indexes. The worker was off, so that nothing was sent.');
 Bench::note(sprintf 'Processor time of the relay for a webhook: %.0f us in its own code, the verification included, and %.0f us in the kernel; for a GET /healthz, which does ' .
 	'nothing: %.0f us and %.0f us.', @of{qw(user system nothing_user nothing_system)});
+Bench::note(sprintf 'At %.0f/s a webhook has %.0f us of the two cores: PostgreSQL uses %.0f, the relay %.0f, and for %.0f they have nothing to do; the rest is the load and what the kernel does for nobody ' .
+	'in particular. With 128 connections: %.0f/s, and %.0f us with nothing to do.', $of{rate}, 2e6 / $of{rate}, @of{qw(postgres)}, $of{user} + $of{system}, $of{idle}, @{ $median->{more} }{qw(rate idle)});
 Bench::note('The 64 beside the 1 000, and the memory, are of a relay with MAX_CONNECTIONS=1100, the rest of one with its defaults. The relay closes a connection that says nothing for 1.4 seconds. An idle one is kept by a GET /healthz every 1.2 seconds, which counts against us.');
 Bench::note('Rates and times are those of closed loops of 64, where the time that each waits is 64 divided by the rate; but for the row that says by the clock, where each webhook is due at a ' .
-	"moment of its own, 60 % of what the Node server can take, on 128 connections at most. Load, relay or Node, and PostgreSQL shared the cores.");
+	"moment of its own, 40 % of what the Node server can take, on 128 connections at most; the rounds gave " . Bench::each($median, 'paced_peer', 'paced', 'p95') . ". Load, relay or Node, and PostgreSQL shared the cores.");
 Bench::note($ENV{OMNIMSG_WITHOUT_KEY} ? 'The provider\'s key was not registered.' : 'The provider\'s key was registered, so that PostgreSQL verifies each signature once more; the Node server verifies it once.');

@@ -2,8 +2,8 @@
 //
 // A cluster of two processes, each with a pool of connections; node:http with keep-alive; the signature by node:crypto;
 // every statement prepared once on a connection and run one by one, in one transaction for each webhook, with the rows that
-// omnimsg writes: journal, message, account, audit trail, and for STOP and START the request, the consent, the window of
-// replies, the confirmation and its outbox item.  200 after COMMIT.  Left out, in its favour: partitions, row level
+// omnimsg writes: journal, message, account, audit trail, and for STOP and START the requests and consents for texts and
+// for calls, the window of replies, the confirmation and its outbox item.  200 after COMMIT.  Left out, in its favour: partitions, row level
 // security, triggers, counters, texts that are not a keyword alone, numbers that are not E.164 already.
 //
 // Environment: PORT, PUBLIC_KEY (base64 of 32 bytes), PGHOST, PGPORT, PGDATABASE, PGUSER, WORKERS (2), POOL (8);
@@ -44,15 +44,15 @@ const statements = {
 			actor, origin, xid, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, ${ORIGIN}, pg_current_xact_id(), $9)`,
 	lockConsent: `INSERT INTO peer.consents (organization_id, channel, address, scope, changed_at)
-		VALUES ($1, 'sms', $2, 'all', $3) ON CONFLICT (organization_id, channel, address, scope) DO NOTHING`,
+		VALUES ($1, $4, $2, 'all', $3) ON CONFLICT (organization_id, channel, address, scope) DO NOTHING`,
 	consent: `SELECT c.state, c.decided_at FROM peer.consents c
-		WHERE c.organization_id = $1 AND c.channel = 'sms' AND c.address = $2 AND c.scope = 'all' FOR UPDATE`,
+		WHERE c.organization_id = $1 AND c.channel = $3 AND c.address = $2 AND c.scope = 'all' FOR UPDATE`,
 	request: `INSERT INTO peer.opt_out_requests (organization_id, id, channel, address, our_address, our_address_only,
 			account_id, request_type, scope, source, rule, matched_text, message_id, provider, dedupe_key, occurred_at,
 			created_at)
-		VALUES ($1, $2, 'sms', $3, $4, false, $5, $6, 'all', 'keyword', $7, $8, $9, $10, $11, $12, $13)`,
+		VALUES ($1, $2, $14, $3, $4, false, $5, $6, 'all', 'keyword', $7, $8, $9, $10, $11, $12, $13)`,
 	decide: `UPDATE peer.consents SET state = $3, decided_at = $4, request_id = $5, changed_at = $6
-		WHERE organization_id = $1 AND channel = 'sms' AND address = $2 AND scope = 'all'`,
+		WHERE organization_id = $1 AND channel = $7 AND address = $2 AND scope = 'all'`,
 	copyConsent: `UPDATE peer.collection_accounts SET sms_consent = $3, updated_at = $4
 		WHERE organization_id = $1 AND (primary_phone = $2 OR secondary_phone = $2)`,
 	window: `INSERT INTO peer.reply_windows AS r (organization_id, address, trigger, last_at) VALUES ($1, $2, $3, $4)
@@ -128,25 +128,32 @@ async function confirm(client, w)
 	await audit(client, w, 'AUTO_REPLY_QUEUED', 'message', id, { kind });
 }
 
-async function changeConsent(client, w)
+// of one channel: the request that is decided by now, and whether that changed the state
+async function changeChannel(client, w, channel)
 {
-	await run(client, 'lockConsent', [w.organization, w.from, w.now]);
-	const before = (await run(client, 'consent', [w.organization, w.from])).rows[0];
+	await run(client, 'lockConsent', [w.organization, w.from, w.now, channel]);
+	const before = (await run(client, 'consent', [w.organization, w.from, channel])).rows[0];
 	const state = w.intent === 'opt_out' ? 'opted_out' : 'opted_in';
+	const request = uuid7(w.ms);
 
-	w.request = uuid7(w.ms);
-	await run(client, 'request', [w.organization, w.request, w.from, w.to, w.account, w.intent, 'keyword', w.text, w.id,
-		'telnyx', w.dedupeKey, w.occurredAt, w.now]);
+	await run(client, 'request', [w.organization, request, w.from, w.to, w.account, w.intent, 'keyword', w.text, w.id,
+		'telnyx', w.dedupeKey, w.occurredAt, w.now, channel]);
 	const wins = before.decided_at === null || before.decided_at < w.occurredAt ||
 		(state === 'opted_out' && before.decided_at.getTime() === w.occurredAt.getTime());
-	w.changed = wins && before.state !== state;
 	if (wins)
-	{
-		await run(client, 'decide', [w.organization, w.from, state, w.occurredAt, w.request, w.now]);
+		await run(client, 'decide', [w.organization, w.from, state, w.occurredAt, request, w.now, channel]);
+	if (wins && channel === 'sms')
 		await run(client, 'copyConsent', [w.organization, w.from, state === 'opted_in', w.now]);
-	}
-	await audit(client, w, w.intent === 'opt_out' ? 'OPT_OUT_REQUESTED' : 'OPT_IN_CONFIRMED', 'opt_out_request', w.request,
-		{ channel: 'sms', source: 'keyword' });
+	await audit(client, w, w.intent === 'opt_out' ? 'OPT_OUT_REQUESTED' : 'OPT_IN_CONFIRMED', 'opt_out_request', request,
+		{ channel, source: 'keyword' });
+	return { request, changed: wins && before.state !== state };
+}
+
+// who says STOP by text means calls as well
+async function changeConsent(client, w)
+{
+	Object.assign(w, await changeChannel(client, w, 'sms'));
+	await changeChannel(client, w, 'voice');
 	await confirm(client, w);
 }
 
@@ -244,7 +251,8 @@ function answer(response, status)
 
 function serve()
 {
-	const pool = new Pool({ max: Number(process.env.POOL || 8) });
+	// connections stay, with what they have prepared, however long nothing comes
+	const pool = new Pool({ max: Number(process.env.POOL || 8), idleTimeoutMillis: 0 });
 	const server = http.createServer((request, response) =>
 	{
 		if (request.method === 'POST' && request.url === '/webhooks/telnyx')
