@@ -73,7 +73,7 @@ CREATE FUNCTION @extschema@.omnimsg_create_token(organization_id pg_catalog.uuid
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'make a token with which a session can act for the organization, and return it, this once: only its hash is stored; name says who has it; it goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
+COMMENT ON FUNCTION @extschema@.omnimsg_create_token(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz) IS 'make a token with which a session can act for the organization, and return it, this once: only its hash is stored; expires_at is within a year; name says who has it; it goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 
 CREATE FUNCTION @extschema@.omnimsg_revoke_token(organization_id pg_catalog.uuid, name pg_catalog.text)
 	RETURNS pg_catalog.int4
@@ -106,7 +106,7 @@ CREATE FUNCTION @extschema@.omnimsg_read_conversation(organization_id pg_catalog
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER ROWS 50
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_read_conversation(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.int4) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_read_conversation(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.int4) IS 'the newest messages with an address, with their texts, newest first; that each was read is audited: MESSAGE_VIEWED';
+COMMENT ON FUNCTION @extschema@.omnimsg_read_conversation(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.int4) IS 'the newest messages with an address, with their texts, newest first, max_count of them, 1000 at most; that each was read is audited: MESSAGE_VIEWED';
 
 CREATE FUNCTION @extschema@.omnimsg_set_template(organization_id pg_catalog.uuid, trigger pg_catalog.text,
 		language pg_catalog.text, body pg_catalog.text)
@@ -208,9 +208,6 @@ DECLARE
 	journal_retention interval := coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval;
 	oldest timestamptz := date_trunc('month', (now() - retention) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
 BEGIN
-	-- A statement that began before somebody else dropped a month would find what is held neither there nor in the
-	-- default partition: no month is dropped from here on.
-	LOCK TABLE ONLY omnimsg.messages IN ACCESS SHARE MODE;
 	action := 'rows purged';
 	object := 'omnimsg.events';
 	SELECT p.rows, p.more INTO rows, more FROM omnimsg.purge_events(now() - journal_retention) p;
@@ -473,7 +470,7 @@ CREATE FUNCTION @extschema@.omnimsg_audit_seal(OUT organization_id pg_catalog.uu
 	RETURNS SETOF pg_catalog.record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_audit_seal() FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_audit_seal() IS 'seal the audit rows of all transactions that have ended, one seal for each organization that has new ones, 100000 rows and whole transactions at most in a call; returns the seals; the worker calls it every minute, and each second while there is more; signed with the key in the file audit_signing_key in omnimsg.secrets_dir; needs READ COMMITTED and a database that is armed';
+COMMENT ON FUNCTION @extschema@.omnimsg_audit_seal() IS 'seal the audit rows of all transactions that have ended, one seal for each organization that has new ones, 100000 rows and whole transactions at most in a call; returns the seals; the worker calls it every minute, and each second while there is more; signed with the key in the file audit_signing_key in omnimsg.secrets_dir; needs READ COMMITTED and a database that is armed, or was disarmed where it was armed';
 
 CREATE FUNCTION @extschema@.omnimsg_audit_verify(organization_id pg_catalog.uuid DEFAULT NULL, heads pg_catalog.jsonb DEFAULT NULL,
 		trusted_key pg_catalog.text DEFAULT NULL, OUT kind pg_catalog.text, OUT organization pg_catalog.uuid,
@@ -548,7 +545,7 @@ COMMENT ON COLUMN omnimsg.erasures.organization_id IS 'the tenant';
 COMMENT ON COLUMN omnimsg.erasures.id IS 'number of the certificate, and the resource of its audit row';
 COMMENT ON COLUMN omnimsg.erasures.address_hash IS 'what stands in the place of the address now: a keyed hash; with the key the same is made of the address again';
 COMMENT ON COLUMN omnimsg.erasures.key_id IS 'which key: a hash under it of a text that everybody knows';
-COMMENT ON COLUMN omnimsg.erasures.erased_by IS '''role:'' and the database role that asked for it';
+COMMENT ON COLUMN omnimsg.erasures.erased_by IS 'by whom, as in omnimsg.audit_logs.actor';
 COMMENT ON COLUMN omnimsg.erasures.erased_at IS 'when';
 COMMENT ON COLUMN omnimsg.erasures.counts IS 'rows in which something was replaced: messages, requests, accounts, evidence (raw bytes of deliveries), dead_letters; and kept_for_others: deliveries whose bytes stay because another organization needs them';
 COMMENT ON COLUMN omnimsg.erasures.returned_at IS 'when the person, or an import, brought the address back, and the requests got it again; NULL until then';
@@ -576,7 +573,7 @@ CREATE FUNCTION @extschema@.omnimsg_export_person(organization_id pg_catalog.uui
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'all that an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
+COMMENT ON FUNCTION @extschema@.omnimsg_export_person(pg_catalog.uuid, pg_catalog.text) IS 'what an organization has of one address: accounts, messages, requests, consents, reviews, flags, and the audit rows about them; put on record as PERSON_EXPORTED';
 
 -- What people write into the audit trail
 COMMENT ON FUNCTION @extschema@.omnimsg_arm(pg_catalog.text) IS 'let this database send, as the one and only: returns what it is, what was armed before, and why that was another one; a copy, a restored dump and a promoted standby need it again; make sure first that the original sends no more; note goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
@@ -585,7 +582,35 @@ COMMENT ON FUNCTION @extschema@.omnimsg_record_consent(pg_catalog.uuid, pg_catal
 COMMENT ON FUNCTION @extschema@.omnimsg_review(pg_catalog.uuid, pg_catalog.text, pg_catalog.text) IS 'decide a review: ''opt_out'', ''wrong_number'' or ''none''; actor is who read the message; returns the id of the opt-out that it made, NULL for the other decisions; deciding the same again changes nothing; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 COMMENT ON FUNCTION @extschema@.omnimsg_release(pg_catalog.uuid, pg_catalog.text) IS 'let one reply (kind ''conversation'') go although its person''s message is under review; false when it is not waiting any more; actor goes to the audit trail and is refused when an e-mail address or a number is in it, for nobody''s data can be erased from there';
 
-COMMENT ON COLUMN omnimsg.events.dedupe_key IS '''received:'' and the message id for inbound messages, else the event id, else the SHA-256 of the body; of what was kept without being tried ''stale:'' and that, or ''crashed:'' and the SHA-256; the primary key begins with provider, so who asks for one event names that, too, or the whole journal is read';
+COMMENT ON COLUMN omnimsg.events.dedupe_key IS '''received:'' and the message id for inbound messages, else the event id, else the SHA-256 of the body; of what was kept without being tried ''stale:'' and that, or ''crashed:'' and the SHA-256; of what was refused for its key, its signature or its account ''refused:'' or ''foreign:'' and that; the primary key begins with provider, so who asks for one event names that, too, or the whole journal is read';
+
+-- What other comments of versions 1.0 and 1.1 say no longer, or never did, as it is
+COMMENT ON COLUMN omnimsg.organizations.consent_policy IS '''explicit'': an address without an opt-in may not be written to, but in answer to its own message of the last 24 hours; ''implied'': it may, but for marketing';
+COMMENT ON COLUMN omnimsg.provider_accounts.key_fingerprints IS 'SHA-256 of the public keys that may sign its webhooks, lower-case hex; omnimsg_add_key() and omnimsg_retire_key() write it; empty: any key may';
+COMMENT ON COLUMN omnimsg.provider_accounts.messaging_profile_id IS 'messaging profile to send from, and whose opt-outs and webhooks the provider is asked for; the provider''s own STOP blocks hold for the whole profile';
+COMMENT ON COLUMN omnimsg.inbound_phone_numbers.provider_account_id IS 'the account to send from, whose keys must sign what comes; without one nothing can be sent from this number, and any key will do';
+COMMENT ON COLUMN omnimsg.campaigns.scope IS 'category of consent that its messages need, or ''all'': for programs, which give it to omnimsg_send(); nothing takes it from here';
+COMMENT ON TABLE omnimsg.events IS 'the journal: what has been claimed here is never applied twice; kept for omnimsg.journal_retention, evidence of consent and open dead letters for ever, events of messages under a legal hold while that lasts';
+COMMENT ON COLUMN omnimsg.events.outcome IS '''applied''; ''ignored'': without effect, or a dead letter that another row has taken the place of, see reason; ''pending'': waits for its message; ''dead'': could not be applied, see omnimsg.dead_letters';
+COMMENT ON COLUMN omnimsg.events.key_id IS 'fingerprint of the public key that verified it; ''api'' of what the worker fetched from the provider';
+COMMENT ON COLUMN omnimsg.dead_letters.key_id IS 'fingerprint of the public key that verified it; ''api'' of what the worker fetched from the provider';
+COMMENT ON COLUMN omnimsg.events.signed_at IS 'time that was signed with it; of what the worker fetched when the provider first tried to deliver it';
+COMMENT ON COLUMN omnimsg.events.raw IS 'the body, byte for byte, of events that ask for consent to change, may ask for it or tell of a block by the provider, that wait or that are dead; NULL when it was erased with the data of a person';
+COMMENT ON TABLE omnimsg.messages IS 'texts and e-mails, partitioned by month of created_at; omnimsg_maintain() makes months ahead and drops those past omnimsg.retention, but what is under a legal hold';
+COMMENT ON TABLE omnimsg.messages_default IS 'messages of months that have no partition yet, and what a legal hold keeps of months that were dropped; should have no others';
+COMMENT ON COLUMN omnimsg.messages.message_body IS 'the text; NULL when there was none, as in an MMS of pictures only; a keyed hash, as the address of the person, when it was erased';
+COMMENT ON COLUMN omnimsg.messages.error_detail IS 'the provider''s words for it, why omnimsg did not send it, or a status of the provider that omnimsg does not know';
+COMMENT ON COLUMN omnimsg.opt_out_requests.address IS 'whose request it is: E.164, a short code or an e-mail address; a keyed hash when the data of the person was erased';
+COMMENT ON COLUMN omnimsg.consents.address IS 'the person''s address; a keyed hash when the data of the person was erased';
+COMMENT ON COLUMN omnimsg.consents.state IS '''opted_in'' or ''opted_out''; NULL when no request decides, as when a START to a number that organizations share had nothing to lift; while the address is in omnimsg.consent_repairs, requests are on record that are not in here yet';
+COMMENT ON COLUMN omnimsg.consents.provider_blocked IS 'the provider refuses messages to this address until the person sends START to the same number, or to another one of the same provider account';
+COMMENT ON COLUMN omnimsg.provider_optouts.address IS 'the person''s number; a keyed hash when the data of the person was erased';
+COMMENT ON COLUMN omnimsg.reply_templates.trigger IS 'what it answers: ''opt_out'', ''opt_in'' or ''help''; ''after_hours'' and ''generic'' are for later versions, and nothing sends them';
+COMMENT ON COLUMN omnimsg.audit_logs.resource_type IS 'what it was done to: ''message'', ''opt_out_request'', ''review'', ''address_flag'', ''event'', ''organization'', ''database'', ''legal_hold'', ''provider_account'', ''reply_template'', ''token'', ''erasure'' or ''person''';
+COMMENT ON COLUMN omnimsg.audit_logs.actor IS '''provider:telnyx''; ''worker''; ''reviewer:'' and who decided; ''token:'' and the name of the token that the session had logged in with, else ''role:'' and the database role that asked for it; ''omnimsg'' where an erased person comes back';
+COMMENT ON COLUMN omnimsg.arming.armed_by IS 'by whom, as in omnimsg.audit_logs.actor';
+COMMENT ON FUNCTION @extschema@.omnimsg_ingest(pg_catalog.text, pg_catalog.bytea, pg_catalog.text,
+	pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'apply one verified webhook: body as it came, signature and signed_at as in its headers, key_id of the key that verified it, delivery_id for providers that name deliveries in a header (Telnyx does not, and nothing uses it yet); never raises for content; durable when the transaction commits; needs READ COMMITTED';
 
 -- Reviews are kept for ever, and are asked for by address when somebody is erased, comes back or wants to know what there is
 CREATE INDEX reviews_address ON omnimsg.reviews (address, organization_id);
@@ -634,10 +659,11 @@ BEGIN
 	rows := 0;
 	FOR n IN 1 .. 10 LOOP
 		began := clock_timestamp();
-		-- what is evidence of consent has its bytes kept, and is kept itself
+		-- what is evidence of consent has its bytes kept, or of those of an erased person the hash, and is kept itself
 		WITH old AS (
 			SELECT e.ctid FROM omnimsg.events e
 			 WHERE e.received_at < before AND e.outcome IN ('applied', 'ignored') AND e.raw IS NULL
+			   AND e.raw_sha256 IS NULL
 			   AND (e.organization_id IS NULL OR NOT omnimsg.is_held(e.organization_id, e.message_id))
 			 LIMIT 2000 FOR UPDATE SKIP LOCKED),
 		deleted AS (
@@ -680,6 +706,8 @@ BEGIN
 	IF to_regclass(format('omnimsg.%I', part)) IS NULL THEN
 		RETURN NULL;
 	END IF;
+	-- webhooks wait by now: whoever has these without the messages, as VACUUM, is not waited for
+	EXECUTE format('LOCK TABLE omnimsg.messages_default, omnimsg.%I IN ACCESS EXCLUSIVE MODE NOWAIT', part);
 	EXECUTE 'SELECT EXISTS (SELECT 1 ' || held || ')' INTO found USING whole, organizations, addresses;
 	IF found THEN
 		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO names
@@ -693,6 +721,185 @@ BEGIN
 	RETURN kept;
 END
 $$;
+
+CREATE OR REPLACE FUNCTION omnimsg.is_largely_held(part pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rows int8;
+BEGIN
+	EXECUTE format('SELECT count(*) FROM (SELECT 1 FROM (SELECT DISTINCT h.organization_id, h.address FROM omnimsg.legal_holds h WHERE h.released_at IS NULL) AS h '
+				   'JOIN omnimsg.%I m ON m.organization_id = h.organization_id AND (h.address IS NULL OR m.peer_address = h.address) LIMIT 10001) AS w', part)
+	   INTO rows;
+	RETURN rows > 10000;
+EXCEPTION WHEN undefined_table THEN
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION omnimsg.is_largely_held(pg_catalog.text) IS 'whether more than 10 000 messages of a month are under a legal hold: to move them, all messages would have to be locked for too long; NULL when the month has been dropped meanwhile';
+
+-- Whoever finds the messages or a month locked, as by another call of it, says so and does not fail
+CREATE OR REPLACE FUNCTION @extschema@.omnimsg_maintain(OUT action pg_catalog.text, OUT object pg_catalog.text,
+		OUT rows pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET lock_timeout = '100ms'	-- ingest must not queue behind us: give up soon, the next run tries again
+	SET datestyle = 'ISO' SET timezone = 'UTC'	-- times become text in what is executed, and are read again
+AS $$
+DECLARE
+	oldest date := date_trunc('month', (now() - coalesce(current_setting('omnimsg.retention', true), '90 days')::interval) AT TIME ZONE 'UTC');
+	parent_lock CONSTANT text := 'LOCK TABLE ONLY omnimsg.messages IN ACCESS EXCLUSIVE MODE';
+	default_locks text := '';
+	purged record;
+	more bool := false;
+	part text;
+	old text[] := '{}';			-- months that go
+	messages record;
+	audit record;
+	may_drop bool := true;
+	made text := 'partition not made: the default partition is in use';
+BEGIN
+	-- as ingest: a snapshot of before would not have the hold that was placed, or the rows that were moved, meanwhile
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION USING ERRCODE = 'active_sql_transaction',
+			MESSAGE = 'omnimsg_maintain needs transaction isolation level READ COMMITTED',
+			HINT = 'Set default_transaction_isolation to ''read committed'' for this role.';
+	END IF;
+	-- A statement that began before somebody else dropped a month would find what is held neither there nor in the
+	-- default partition, and wait for the month: none is dropped from here on, and no hold placed or lifted.
+	IF NOT omnimsg.lock_soon('LOCK TABLE omnimsg.legal_holds IN SHARE MODE; LOCK TABLE ONLY omnimsg.messages IN ACCESS SHARE MODE') THEN
+		action := 'rows not purged, partitions neither made nor dropped: messages or legal holds are in use';
+		RETURN NEXT;
+		RETURN;
+	END IF;
+	BEGIN
+		FOR purged IN SELECT p.* FROM omnimsg.purge_expired() p LOOP
+			more := more OR purged.more;
+			CONTINUE WHEN purged.rows = 0;
+			action := purged.action;
+			object := purged.object;
+			rows := purged.rows;
+			RETURN NEXT;
+		END LOOP;
+	EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+		action := 'rows not purged: they are in use';
+		object := NULL;
+		rows := NULL;
+		RETURN NEXT;
+	END;
+
+	-- A month of which much is under a legal hold stays, and what is not held goes row by row.
+	FOR part IN
+		SELECT c.relname
+		  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		 WHERE i.inhparent = 'omnimsg.messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
+		   AND to_date(right(c.relname, 7), 'YYYY_MM') < oldest
+		 ORDER BY c.relname
+	LOOP
+		object := format('omnimsg.%s', part);
+		action := 'partition not dropped: it is in use';
+		BEGIN
+			IF omnimsg.is_largely_held(part) IS NOT TRUE THEN
+				old := old || part;
+				CONTINUE;
+			END IF;
+			action := 'rows not purged: they are in use';
+			SELECT p.* INTO purged FROM omnimsg.purge(object,
+				'NOT EXISTS (SELECT 1 FROM omnimsg.legal_holds h WHERE h.organization_id = t.organization_id AND h.released_at IS NULL '
+				'AND (h.address IS NULL OR h.address = t.peer_address))') p;
+			more := more OR purged.more;
+			CONTINUE WHEN purged.rows = 0;
+			action := 'rows purged';
+			rows := purged.rows;
+		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+			rows := NULL;
+		END;
+		RETURN NEXT;
+	END LOOP;
+
+	-- All rows but a few move before anything is locked.  Strong locks come last, because they are held until the
+	-- end; the parent comes before its partitions, as in every statement.  Who gets no lock at all has made none.
+	SELECT '{}'::date[] AS months, '{}'::int8[] AS moved, false AS many INTO messages;
+	audit := messages;
+	BEGIN
+		SELECT p.* INTO messages FROM omnimsg.prepare_months('messages', oldest) p;
+		SELECT '{}'::date[] AS months, '{}'::int8[] AS moved, false AS many INTO audit;
+		IF NOT messages.many THEN
+			SELECT p.* INTO audit FROM omnimsg.prepare_months('audit_logs', oldest) p;
+		END IF;
+		more := more OR messages.many OR audit.many;
+		IF cardinality(messages.months) > 0 THEN
+			default_locks := '; LOCK TABLE omnimsg.messages_default IN ACCESS EXCLUSIVE MODE';
+		END IF;
+		IF cardinality(audit.months) > 0 THEN
+			default_locks := default_locks || '; LOCK TABLE omnimsg.audit_logs_default IN ACCESS EXCLUSIVE MODE';
+		END IF;
+		-- all at once, so that none is held while the others are waited for; a month is dropped under the same ones
+		IF default_locks <> '' THEN
+			may_drop := old <> '{}' AND omnimsg.lock_soon(parent_lock || default_locks);
+			IF NOT may_drop AND NOT omnimsg.lock_soon(ltrim(default_locks, '; ')) THEN
+				RAISE lock_not_available;
+			END IF;
+		END IF;
+		messages.moved := (SELECT array_agg(before + after) FROM unnest(messages.moved, omnimsg.attach_months('messages', messages.months)) AS w (before, after));
+		audit.moved := (SELECT array_agg(before + after) FROM unnest(audit.moved, omnimsg.attach_months('audit_logs', audit.months)) AS w (before, after));
+		made := 'partition made';
+	EXCEPTION
+		WHEN lock_not_available OR deadlock_detected THEN
+			may_drop := true;		-- our locks are gone with the block
+			IF messages.months = '{}' AND audit.months = '{}' THEN
+				action := 'partitions not made: they or a default partition are in use';
+				object := NULL;
+				rows := NULL;
+				RETURN NEXT;
+			END IF;
+		WHEN duplicate_table OR unique_violation THEN
+			messages.months := '{}';	-- somebody else is making them at this moment
+			audit.months := '{}';
+			may_drop := true;
+	END;
+	FOR action, object, rows IN
+		SELECT made, format('omnimsg.%s_%s', w.parent, to_char(w.month, 'YYYY_MM')), CASE made WHEN 'partition made' THEN w.moved END
+		  FROM (SELECT 1, 'messages', m.* FROM unnest(messages.months, messages.moved) AS m
+				UNION ALL SELECT 2, 'audit_logs', l.* FROM unnest(audit.months, audit.moved) AS l) AS w (n, parent, month, moved)
+		 ORDER BY w.n, w.month
+	LOOP
+		RETURN NEXT;
+	END LOOP;
+
+	-- bodies of messages, a month at a time; consent, requests and audit stay
+	FOR i IN 1 .. cardinality(old) LOOP
+		object := format('omnimsg.%s', old[i]);
+		action := 'partition not dropped: it is in use';
+		rows := NULL;
+		BEGIN
+			may_drop := may_drop AND omnimsg.lock_soon(parent_lock);
+			IF may_drop THEN
+				rows := omnimsg.drop_month(old[i]);
+				CONTINUE WHEN rows IS NULL;		-- somebody else has dropped it
+				action := CASE rows WHEN 0 THEN 'partition dropped' ELSE 'partition dropped, rows under a legal hold kept' END;
+				rows := nullif(rows, 0);
+			END IF;
+		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+			NULL;
+		END;
+		RETURN NEXT;
+		-- rows were moved while webhooks waited: that is enough for once
+		IF rows > 0 AND i < cardinality(old) THEN
+			more := true;
+			EXIT;
+		END IF;
+	END LOOP;
+
+	IF more THEN
+		action := 'more is left';
+		object := NULL;
+		rows := NULL;
+		RETURN NEXT;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.omnimsg_maintain() IS 'make the partitions of this month and the next three, move rows of months that were missed, drop those past omnimsg.retention but what is under a legal hold, purge what has expired; a row for each thing done or not done because somebody locks it, and ''more is left'' when it stopped before the end; safe to run at any time, again, and twice at once; needs READ COMMITTED';
 
 --
 -- Dead letters: a call in bulk keeps its locks until the transaction ends, so it takes fewer unless it is told otherwise
@@ -784,6 +991,7 @@ AS $$
 		   format('Run ALTER TABLE omnimsg.%1$I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY, and CREATE POLICY tenant ON omnimsg.%1$I USING (organization_id = omnimsg.current_organization()).', c.relname)
 	  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
 	 WHERE c.relnamespace = 'omnimsg'::regnamespace AND c.relkind IN ('r', 'p')
+	   AND to_regclass(format('omnimsg.%I', c.relname)) IS NOT NULL		-- a month may be gone since this statement began
 	   AND NOT (c.relrowsecurity AND c.relforcerowsecurity
 				AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
 							   AND pg_get_expr(p.polqual, p.polrelid) = '(organization_id = omnimsg.current_organization())'))

@@ -228,7 +228,7 @@ lock_consents(Datum *key, int count)
 	{
 		CHECK_FOR_INTERRUPTS();
 		om_db_run(&make_rows, key);
-		rows = om_db_run(&lock_rows, key);
+		rows = om_db_run_generic(&lock_rows, key);
 	} while (rows < (uint64) count);
 	return rows;
 }
@@ -249,7 +249,7 @@ void
 om_consent_refold(OmColumn *organization_ids, OmColumn *channels, OmColumn *addresses, TimestampTz now)
 {
 	om_consent_lock(organization_ids, channels, addresses, now);
-	om_db_run(&fold, (Datum[]) {om_column_array(organization_ids), om_column_array(channels),
+	om_db_run_generic(&fold, (Datum[]) {om_column_array(organization_ids), om_column_array(channels),
 			  om_column_array(addresses), TimestampTzGetDatum(now)});
 	om_account_copy_consent(organization_ids, addresses, now);
 }
@@ -284,12 +284,12 @@ fold_requests(OmRequest **requests, int count, TimestampTz now)
 	if (om_erased_any())
 	{
 		om_erased_recall(organization_ids, addresses, now);
-		rows = om_db_run(&lock_rows, key);	/* the states of those who are back are others */
+		rows = om_db_run_generic(&lock_rows, key);	/* the states of those who are back are others */
 	}
 	for (uint64 row = 0; row < rows; row++)
 		requests[om_field_int(row, 1) - 1]->was_opted_out = om_field_bool(row, 2);
 
-	rows = om_db_run(&fold, (Datum[]) {key[0], key[1], key[2], key[4]});
+	rows = om_db_run_generic(&fold, (Datum[]) {key[0], key[1], key[2], key[4]});
 	for (uint64 row = 0; row < rows; row++)
 	{
 		OmRequest  *request = requests[om_field_int(row, 1) - 1];

@@ -21,7 +21,7 @@
 
 #include "version.h"
 
-/* After so many calls the plans of a session are made anew, then after twice as many, and at last after each thousand */
+/* After so many calls the plans of a session are made anew, then after twice as many, and at last after each thousand; and so on each day */
 #define FIRST_AGE	8
 #define LAST_AGE	1024
 
@@ -70,7 +70,16 @@ om_db_age_plans(void)
 {
 	static uint64 calls = 0;
 	static uint64 next = FIRST_AGE;
+	static int64 day = 0;
+	int64		today = GetCurrentTransactionStartTimestamp() / USECS_PER_DAY;
 
+	/* A month begins with empty tables */
+	if (today != day)
+	{
+		day = today;
+		calls = 0;
+		next = FIRST_AGE;
+	}
 	if (++calls < next)
 		return;
 	next = calls + Min(calls, LAST_AGE);

@@ -42,15 +42,18 @@ typedef struct OmColumn
 extern uint64 om_db_run(OmStatement *statement, Datum *values);
 
 /*
- * The same for a statement that takes much longer to plan than to run: it is planned once, not for the values, and again when
- * statistics change.  Others must not: a plan that was made while the tables were empty reads all of them when they
- * no longer are.  Whoever runs such a statement often calls om_db_age_plans.
+ * The same for a statement that joins a list with tables, which takes much longer to plan than to run: it is planned once, not for
+ * the values, and again when statistics change.  A plan for values looks cheaper for each list of fewer than ten, which is what the
+ * planner takes a list for that it does not know, so that om_db_run would plan for each call.  Statements of another kind are for
+ * om_db_run: a plan that was made while the tables were empty reads all of them when they no longer are.  Whoever runs one of this
+ * kind often calls om_db_age_plans.
  */
 extern uint64 om_db_run_generic(OmStatement *statement, Datum *values);
 
 /*
- * Called before each piece of work: now and then lets all plans of the session be made anew, so that none outlives for long
- * the time when its tables were small.
+ * Called before each piece of work, in a transaction: now and then lets all plans of the session be made anew, so that none outlives
+ * for long the time when its tables were small.  Between two of these the tables at most double, as far as it is this session that
+ * fills them; on each day it begins again, for a month begins with partitions that are empty.
  */
 extern void om_db_age_plans(void);
 

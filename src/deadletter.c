@@ -41,11 +41,15 @@ static OmStatement find_keys = {
 	2, {TEXTARRAYOID, TEXTARRAYOID}, NULL
 };
 
-/* Whatever its outcome: another replay may have settled it while we waited */
+/*
+ * Whatever its outcome: another replay may have settled it while we waited.  Whose list told of another account's number
+ * was not written down before version 1.2: then it is one that has no numbers.
+ */
 static OmStatement lock_letter = {
 	"SELECT e.outcome, e.reason, e.event_type, e.raw, e.signature, e.key_id, e.signed_at, e.received_at,\n"
 	"       least(e.received_at, e.signed_at) < now() - coalesce(current_setting('omnimsg.journal_retention', true), '400 days')::interval,\n"
-	"       e.fetched_from IS NOT NULL\n"
+	"       coalesce(e.fetched_from, CASE WHEN starts_with(e.dedupe_key, 'foreign:')\n"
+	"                                     THEN uuid '00000000-0000-0000-0000-000000000000' END)\n"
 	"  FROM omnimsg.events e WHERE e.provider = $1 AND e.dedupe_key = $2\n"
 	"   AND (NOT $3 OR e.organization_id = $4) FOR UPDATE",
 	4, {TEXTOID, TEXTOID, BOOLOID, UUIDOID}, NULL
@@ -364,7 +368,7 @@ replay_letter(void *argument)
 	delivery.signed_at = om_field_time(0, 7, &isnull);
 	delivery.received_at = om_field_time(0, 8, &isnull);
 	letter->old = om_field_bool(0, 9);
-	delivery.checked = om_field_bool(0, 10);
+	delivery.account_id = om_field_uuid(0, 10);
 	delivery.letter_key = letter->dedupe_key;
 	run_letter(replay, letter, &delivery);
 }

@@ -280,6 +280,7 @@ claim_and_send(void)
 		return om_poll_interval;
 
 	om_worker_begin("omnimsg: claim");
+	om_db_age_plans();
 	shares = om_outbox_due(now, &count, &next);
 	if (count > 0)
 	{

@@ -32,6 +32,22 @@ OM_SQL_FUNCTION(omnimsg_export_person);
 
 /* In all statements: $1 the organization, $2 the address, $3 its pseudonym */
 
+/*
+ * A page of a provider's list has pseudonyms put in before it is stored: none may be between the two, or it would bring the
+ * number back.  The worker passes over an account that is locked, and comes again.  A number of ours may be in the list of an
+ * account that it has left.
+ */
+static OmStatement lock_lists = {
+	"SELECT 1 FROM omnimsg.provider_accounts a\n"
+	" WHERE EXISTS (SELECT 1 FROM omnimsg.inbound_phone_numbers n\n"
+	"                WHERE n.organization_id = $1\n"
+	"                  AND (n.provider_account_id = a.id\n"
+	"                       OR EXISTS (SELECT 1 FROM omnimsg.provider_optouts p\n"
+	"                                   WHERE p.provider_account_id = a.id AND p.our_address = n.phone_number)))\n"
+	" ORDER BY a.id FOR NO KEY UPDATE OF a",
+	1, {UUIDOID}, NULL
+};
+
 static OmStatement find_hold = {
 	"SELECT 1 FROM omnimsg.legal_holds h\n"
 	" WHERE h.organization_id = $1 AND h.released_at IS NULL AND (h.address IS NULL OR h.address = $2) LIMIT 1",
@@ -344,9 +360,10 @@ omnimsg_erase_person(PG_FUNCTION_ARGS)
 	address = address_argument(fcinfo, organization_id);
 	name = om_erased_name(&key, address);
 	sodium_memzero(&key, sizeof(key));
+	values[0] = UUIDPGetDatum(organization_id);
+	om_db_run(&lock_lists, values);
 	letters = refuse_held(organization_id, address, dead_letters);
 
-	values[0] = UUIDPGetDatum(organization_id);
 	values[1] = CStringGetTextDatum(address);
 	values[2] = CStringGetTextDatum(name);
 	if (letters > 0)

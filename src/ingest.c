@@ -88,8 +88,9 @@ om_ingest_begin(FunctionCallInfo fcinfo)
 }
 
 /*
- * Every step over every event of the batch.  They take locks in this order everywhere:
- * journal, outbox, messages, consents, accounts, reply windows; within each in key order.
+ * Every step over every event of the batch.  Locks are taken in this order everywhere:
+ * journal, reviews, outbox, messages, consents, accounts, reply windows; within each in key order.
+ * Of reviews ingest locks none: it makes new ones.
  */
 static void
 apply(void *argument)

@@ -146,7 +146,7 @@ typedef struct OmEvent
 	OmOwner    *owners;			/* all that share the number, the storing one first */
 	int			nowners;
 	char	   *reply_mode;		/* of the storing one; NULL for 'unassigned' */
-	const char *refused;		/* why its key may not speak for the number; or NULL */
+	const char *refused;		/* why its key or its list may not speak for the number; or NULL */
 	bool		for_first_owner;	/* an opt-in by the storing one's own keyword: nobody else's */
 
 	/* Messages: of a received one ours to be; of a status the one that moves */

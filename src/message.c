@@ -297,7 +297,7 @@ om_message_lock(OmColumn *organization_ids, OmColumn *ids, OmColumn *created_at)
 	 * sees where it is; and what it passes over twice is gone.
 	 */
 	for (int tries = 0; tries < LOCK_TRIES && (tries == 0 || rows < (uint64) ids->count); tries++)
-		rows = om_db_run(&lock_messages, keys);
+		rows = om_db_run_generic(&lock_messages, keys);
 	return rows;
 }
 
@@ -428,7 +428,7 @@ move_statuses(OmBatch *batch)
 
 	for (int c = 0; c < (int) lengthof(types); c++)
 		values[c] = om_column_array(columns[c]);
-	om_db_run(&move_messages, values);
+	om_db_run_generic(&move_messages, values);
 }
 
 void

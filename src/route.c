@@ -211,14 +211,14 @@ why_refused(const OmDelivery *delivery, const KeyCheck *check)
 
 /* Kept for people, under a key that no event has, so that it does not stand in the way of the event itself */
 static void
-refuse(OmEvent *event, const char *reason)
+refuse(OmEvent *event, const char *prefix, const char *reason)
 {
 	event->kind = OM_EVENT_BROKEN;
 	event->outcome = OM_DEAD;
 	event->reason = event->refused = reason;
 	event->nowners = 0;
 	event->dedupe_key = event->delivery->letter_key ? event->delivery->letter_key :
-		psprintf("refused:%s", event->dedupe_key);
+		psprintf("%s:%s", prefix, event->dedupe_key);
 }
 
 /* Which of the organizations that share a number have an account of the person */
@@ -301,7 +301,7 @@ route_numbers(OmBatch *batch)
 			add_to_check(&check, row);
 		}
 		if ((refused = why_refused(event->delivery, &check)) != NULL)
-			refuse(event, refused);
+			refuse(event, "refused", refused);
 	}
 	ask_who_knows(asked, numbers->count);
 	for (int i = 0; i < numbers->count; i++)
@@ -370,7 +370,7 @@ route_by_id(OmBatch *batch)
 	if (asked->count == 0)
 		return;
 
-	rows = om_db_run(&find_messages, (Datum[]) {om_column_array(organizations),
+	rows = om_db_run_generic(&find_messages, (Datum[]) {om_column_array(organizations),
 					 om_column_array(external_ids), om_column_array(providers)});
 	for (uint64 row = 0; row < rows; row++)
 		found_message(batch->events[DatumGetInt32(asked->values[om_field_int(row, 1) - 1])], row);
@@ -405,7 +405,7 @@ route_by_token(OmBatch *batch)
 	if (asked->count == 0)
 		return;
 
-	rows = om_db_run(&find_attempts, (Datum[]) {om_column_array(organizations), om_column_array(ids),
+	rows = om_db_run_generic(&find_attempts, (Datum[]) {om_column_array(organizations), om_column_array(ids),
 					 om_column_array(attempts), om_column_array(providers)});
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -472,8 +472,7 @@ lock_numbers(OmBatch *batch)
 }
 
 /*
- * Whoever can write an account's list must not write into what belongs to other accounts.  What it says of their
- * numbers is kept for people, under a key that no event has, or it would stand in the way of the event itself.
+ * Whoever can write an account's list must not write into what belongs to other accounts, and not by a replay either.
  */
 static void
 refuse_foreign(OmBatch *batch)
@@ -497,14 +496,7 @@ refuse_foreign(OmBatch *batch)
 		return;
 	rows = om_db_run(&find_foreign, (Datum[]) {om_column_array(accounts), om_column_array(numbers)});
 	for (uint64 row = 0; row < rows; row++)
-	{
-		OmEvent    *event = asked[om_field_int(row, 1) - 1];
-
-		event->kind = OM_EVENT_BROKEN;
-		event->outcome = OM_DEAD;
-		event->reason = "its number belongs to another provider account";
-		event->dedupe_key = psprintf("foreign:%s", event->dedupe_key);
-	}
+		refuse(asked[om_field_int(row, 1) - 1], "foreign", "its number belongs to another provider account");
 }
 
 void

@@ -7,11 +7,14 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "commands/extension.h"
 #include "commands/policy.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -63,12 +66,26 @@ act_as_worker(void)
 		SetUserIdAndSecContext(role, connected_context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
+/*
+ * DROP EXTENSION locks the extension before what belongs to it, so one of both waits here for the other to end.  Without
+ * that each could have some of the tables and wait for the rest, and DROP EXTENSION would fail with a deadlock.
+ */
+static void
+hold_extension(void)
+{
+	Oid			extension = get_extension_oid("omnimsg", true);
+
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+}
+
 void
 om_worker_begin(const char *what)
 {
 	outside = CurrentMemoryContext;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	hold_extension();
 	act_as_worker();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

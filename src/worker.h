@@ -11,8 +11,8 @@
 extern void om_worker_configure(void);
 
 /*
- * A transaction of the worker with SPI connected; what is what pg_stat_activity shows.  After it the memory context is the one
- * from before.  An error leaves it to the caller of the round to roll back.
+ * A transaction of the worker with SPI connected; what is what pg_stat_activity shows.  While it lasts the extension
+ * cannot be dropped.  After it the memory context is the one from before.  An error leaves it to the caller of the round to roll back.
  */
 extern void om_worker_begin(const char *what);
 extern void om_worker_end(void);

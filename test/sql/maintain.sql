@@ -73,6 +73,8 @@ INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome, raw, ext
 	('telnyx', 'dead', now() - interval '401 days', 'dead', 'x', NULL),
 	('telnyx', 'waiting', now() - interval '23 hours', 'pending', 'x', 'a'),
 	('telnyx', 'waited', now() - interval '25 hours', 'pending', 'x', 'b');
+INSERT INTO omnimsg.events (provider, dedupe_key, received_at, outcome, raw_sha256) VALUES
+	('telnyx', 'erased evidence', now() - interval '401 days', 'applied', sha256('x'));
 SELECT * FROM omnimsg_maintain();
 SELECT dedupe_key, outcome, reason, raw IS NOT NULL AS has_bytes FROM omnimsg.events
  WHERE dedupe_key !~ '^received|^event' ORDER BY 1;
@@ -143,6 +145,13 @@ INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_numb
 	SELECT :acme, omnimsg.uuid7(), 'inbound', 'sms', '+1555555012' || n, '+15555550199', 'text ' || n, 'received', :'old_month'::timestamptz + interval '2 days' FROM generate_series(3, 4) AS n;
 SELECT action, rows FROM omnimsg_maintain();
 SELECT tableoid::regclass, message_body FROM omnimsg.messages WHERE message_body ~ '^text' ORDER BY 2;
+-- of two months one in a call: what is held moves while webhooks wait
+SELECT omnimsg.make_month('messages', '2020-01-01'), omnimsg.make_month('messages', '2020-02-01');
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, created_at)
+	SELECT :acme, omnimsg.uuid7(), 'inbound', 'sms', '+1555555012' || n, '+15555550199', 'text ' || n, 'received', ('2020-0' || n || '-02 UTC')::timestamptz FROM generate_series(1, 2) AS n;
+SELECT * FROM omnimsg_maintain();
+SELECT * FROM omnimsg_maintain();
+SELECT count(*) FROM omnimsg.messages_default WHERE message_body ~ '^text';
 SELECT omnimsg_release_hold(:'hold');
 SELECT action, rows FROM omnimsg_maintain();
 -- one on so much that moving it would lock the messages for long: the month stays, without what is not held, until the hold is released
@@ -167,6 +176,11 @@ SELECT * FROM omnimsg_maintain();
 SELECT * FROM omnimsg_maintain();
 SELECT * FROM omnimsg_maintain();
 SELECT purged_applied, purged_ignored FROM omnimsg.event_counts;
+
+-- A snapshot of before would have neither the hold that was placed meanwhile nor the rows that were moved.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM omnimsg_maintain();
+ROLLBACK;
 
 -- A table that only looks like pg_cron's is nobody's business of ours: its trigger would run with our rights.
 CREATE SCHEMA cron;

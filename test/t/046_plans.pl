@@ -65,4 +65,34 @@ $session->query('SELECT pg_stat_force_next_flush()');
 is($node->psql($scans), $before, 'and nobody has read all of them');
 is($node->psql("SELECT count(*) FROM omnimsg.reviews WHERE address LIKE 'erased:%'"), 1, 'the review has no address any more');
 
+# ---- a list of one is planned once, and not each time that it comes ----
+
+$session->close;
+$node->psql('ALTER SYSTEM SET shared_preload_libraries = omnimsg, pg_cron, pg_stat_statements');
+$node->stop_postgres;
+$node->start;
+$node->psql('CREATE EXTENSION pg_stat_statements');
+$node->psql(<<"SQL");
+INSERT INTO omnimsg.messages (organization_id, id, direction, channel, from_number, to_number, message_body, status, external_message_id, provider, created_at)
+	SELECT '$made->{organization}', omnimsg.uuid7(), 'outbound', 'sms', '$made->{did}', '+1555' || n, 'hello', 'queued', 'sent ' || n, 'telnyx', now()
+	  FROM generate_series(2400000, 2404999) AS n;
+VACUUM ANALYZE;
+SQL
+$session = $node->session;
+$session->query("SET pg_stat_statements.track = 'all'; SET pg_stat_statements.track_planning = on");
+for my $person (2400000 .. 2400039)
+{
+	$session->query(sprintf <<'SQL', $person, $person, $made->{did}, $person) eq 'applied' or die 'a status was not applied';
+SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('{"data":{"event_type":"message.sent","id":"status %d","payload":{"id":"sent %d","type":"SMS",'
+	'"from":{"phone_number":"%s"},"to":[{"phone_number":"+1555%d","status":"sent"}]}}}', 'UTF8'))
+SQL
+	$session->query(sprintf <<'SQL', $person, $person, $person, $made->{did}) eq 'applied' or die 'a STOP was not applied';
+SELECT outcome FROM omnimsg_ingest('telnyx', convert_to('{"data":{"event_type":"message.received","id":"stop %d","payload":{"id":"stop %d","type":"SMS",'
+	'"text":"STOP","from":{"phone_number":"+1555%d"},"to":[{"phone_number":"%s"}]}}}', 'UTF8'))
+SQL
+}
+my $planned = "FROM pg_stat_statements WHERE calls >= 40 AND query ~ 'omnimsg\\.(messages|consents)' AND query ~ 'unnest'";
+cmp_ok($node->psql("SELECT count(*) $planned"), '>=', 5, 'statuses and STOPs come one by one');
+is($node->psql("SELECT string_agg(left(query, 60), '; ') $planned AND plans > calls / 2"), '', 'and none of their statements is planned for each');
+
 done_testing;

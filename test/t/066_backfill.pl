@@ -169,8 +169,8 @@ many('b', 20);
 $node->behave('ok:on=deliveries,times=1 silent:on=deliveries,ms=20000,times=1');
 $node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
 ok($node->poll('SELECT next_page FROM omnimsg.backfills', 2), 'one page is applied, the second hangs');
-is($node->psql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'omnimsg dispatcher' AND xact_start IS NOT NULL"),
-	0, 'with no transaction open');
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'omnimsg dispatcher' AND xact_start IS NOT NULL", 0, 10),
+	'with no transaction open');
 kill 'KILL', $node->psql('SELECT pid FROM omnimsg_worker_status()');
 ok($node->poll($busy, 0), 'another worker ends the same backfill');
 is(asked(), '1 2 2 3 4 5 6', 'from the page where it was');
@@ -182,7 +182,7 @@ my $unknown = number(90);
 my $before = () = $node->ledger;
 
 $node->setting('omnimsg.reconcile_after', '100ms');
-$node->behave("delay:on=deliveries,ms=250 cut:to=$unknown,times=1");
+$node->behave("delay:on=deliveries,ms=500 cut:to=$unknown,times=1");
 $node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')");
 ok($node->wait_until(sub { (() = $node->ledger(kind => 'deliveries')) > $asked_before }), 'a list of six slow pages is read');
 $node->psql('SELECT omnimsg_pull_optouts()');
@@ -321,6 +321,27 @@ is($node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')"), 2, 'two wi
 ok($node->poll($busy, 0), 'are one account at the provider');
 is($node->psql("SELECT string_agg(dead::text, ' ') FROM omnimsg.backfills"), '0 0', 'and may tell of both numbers');
 is(messages(number(402)), 1, 'once');
+
+# ---- nor does a replay of what a list told of another account's number ----
+
+my $replay = "SELECT string_agg(concat_ws(' ', outcome, reason), ', ' ORDER BY outcome) FROM omnimsg_replay_dead_letters('its number belongs')";
+my $refused = 'dead its number belongs to another provider account';
+
+$node->psql("UPDATE omnimsg.provider_accounts SET secret_name = NULL WHERE id = '$other'");
+$node->request(POST => '/sim/reset', url => $simulator);
+listed(event('stolen', number(403), text => 'STOP', to => [{ phone_number => $their_number }]));
+is($node->psql("SELECT omnimsg_backfill(now() - interval '1 hour')"), 1, 'one account is asked');
+ok($node->poll($busy, 0), 'and tells of the other\'s number');
+# before version 1.2 it was not written down whose list told
+$node->psql("UPDATE omnimsg.events SET fetched_from = NULL WHERE dedupe_key = 'foreign:received:message-theirs'");
+is($node->psql($replay), join(', ', ($refused) x 3), 'replays are refused');
+is($node->psql("SELECT attempts, reason FROM omnimsg.dead_letters WHERE dedupe_key = 'foreign:received:message-stolen'"),
+	'2|its number belongs to another provider account', 'and the dead letter says so still');
+is($node->psql("SELECT count(*) FROM omnimsg.consents WHERE address = '" . number(403) . "'"), 0, 'nobody is opted out by it');
+$node->psql("UPDATE omnimsg.inbound_phone_numbers SET provider_account_id = '$account' WHERE phone_number = '$their_number'");
+is($node->psql($replay), join(', ', 'applied', ($refused) x 2), 'it is applied when the number has come to the account');
+is($node->psql("SELECT state FROM omnimsg.consents WHERE address = '" . number(403) . "' AND channel = 'sms'"), 'opted_out', 'then it counts');
+is($node->psql("SELECT fetched_from FROM omnimsg.events WHERE dedupe_key = 'received:message-stolen'"), $account, 'and the journal says whose list told');
 
 # ---- one profile's ----
 

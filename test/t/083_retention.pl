@@ -99,43 +99,55 @@ sub wait_load
 	return (scalar @lines, scalar(grep { $_->[1] ne 'applied' } @lines), 1000 * $times[int(@times * 0.99)], 1000 * $times[-1]);
 }
 
-# watch_locks(): a session that asks for what ingest needs of messages and its month, again and again, until longest_lock() is called
-sub watch_locks
-{
-	my $watcher = $node->session;
-	my $month = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')");
+$node->psql('CREATE TABLE watching (over bool); INSERT INTO watching VALUES (false)');
 
-	$node->psql('CREATE TABLE IF NOT EXISTS watching (over bool); TRUNCATE watching; INSERT INTO watching VALUES (false)');
+# watch(DECLARATIONS, LOOK): a session that runs LOOK, statements of PL/pgSQL that set "seen", again and again
+sub watch
+{
+	my ($declarations, $look) = @_;
+	my $watcher = $node->session;
+
+	$node->psql('UPDATE watching SET over = false');
 	$watcher->begin(<<"SQL");
 DO \$\$
 DECLARE
-	began timestamptz;
-	longest interval := '0';
+	seen numeric := 0;
+	$declarations
 BEGIN
 	WHILE NOT (SELECT over FROM watching) LOOP
-		began := clock_timestamp();
-		LOCK TABLE ONLY omnimsg.messages, ONLY omnimsg.messages_$month IN ROW EXCLUSIVE MODE;
-		longest := greatest(longest, clock_timestamp() - began);
+		$look
 		COMMIT;
 		PERFORM pg_sleep(0.001);
 	END LOOP;
-	RAISE NOTICE 'longest: %', 1000 * extract(epoch FROM longest);
+	RAISE NOTICE 'seen: %', seen;
 END
 \$\$
 SQL
 	return $watcher;
 }
 
-# longest_lock(WATCHER): in ms
-sub longest_lock
+# watched(WATCHER): ends it, and what it has seen
+sub watched
 {
 	my ($watcher) = @_;
 
 	$node->psql('UPDATE watching SET over = true');
-	my ($longest) = $watcher->result =~ /longest: ([\d.]+)/ or die 'nobody watched';
+	my ($seen) = $watcher->result =~ /seen: ([\d.]+)/ or die 'nobody watched';
 
 	$watcher->close;
-	return $longest;
+	return $seen;
+}
+
+# watch_locks(): the longest wait, in ms, for what ingest needs of messages and its month
+sub watch_locks
+{
+	my $month = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')");
+
+	return watch('began timestamptz;', <<"SQL");
+		began := clock_timestamp();
+		LOCK TABLE ONLY omnimsg.messages, ONLY omnimsg.messages_$month IN ROW EXCLUSIVE MODE;
+		seen := greatest(seen, 1000 * extract(epoch FROM clock_timestamp() - began));
+SQL
 }
 
 my $kept = "SELECT (SELECT count(*) FROM omnimsg.consents WHERE address IN ('+15552000001')), (SELECT count(*) FROM omnimsg.opt_out_requests WHERE address = '+15552000001'),
@@ -179,11 +191,67 @@ my $before = $node->psql("SELECT count(*) $old") . ' ' . $node->psql($kept) . ' 
 my $session = $node->session;
 
 $session->begin("SET application_name = 'to be killed'; BEGIN; SELECT count(*) FROM omnimsg_maintain(); SELECT pg_sleep(60)");
-ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be killed' AND wait_event = 'PgSleep'", 1), 'a call has done its work');
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be killed' AND query ~ '^ ?SELECT pg_sleep'", 1), 'a call has done its work');
+is($node->psql('SELECT action, object FROM omnimsg_maintain()'), 'rows not purged, partitions neither made nor dropped: messages or legal holds are in use|',
+	'another call meanwhile says that it has done nothing');
 is($node->psql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'to be killed'"), 't', 'and is killed before it commits');
 $session->close;
 is($node->psql("SELECT count(*) $old") . ' ' . $node->psql($kept) . ' ' . $node->psql('SELECT count(*) FROM omnimsg.outbox'), $before,
 	'nothing is gone');
+
+# ---- somebody has a month for himself ----
+
+my ($month) = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC' - interval '10 months', '\"messages_\"YYYY_MM')");
+$session = $node->session;
+$session->query("BEGIN; LOCK TABLE omnimsg.$month");
+is($node->psql("BEGIN; SELECT action FROM omnimsg_maintain() WHERE object = 'omnimsg.$month'; ROLLBACK"), 'partition not dropped: it is in use',
+	'a month that somebody has locked is left, and the call says so');
+$session->query('ROLLBACK');
+$node->psql("SELECT omnimsg.make_month('messages', '2020-01-01')");
+$session->query('BEGIN; DROP TABLE omnimsg.messages_2020_01');
+my $looking = $node->session;
+$looking->begin("SET application_name = 'looks'; SELECT count(*) FROM omnimsg_health() WHERE concat(finding, detail, hint) ~ '2020'");
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'looks' AND wait_event_type = 'Lock'", 1), 'health waits for a month that is being dropped');
+$session->query('COMMIT');
+is($looking->result, '0', 'and does not complain of it when it is gone');
+$looking->close;
+
+# ---- somebody reads the trail's default partition while months are to be made and one of messages to be dropped ----
+
+# watch_sleepers(): how often somebody sleeps who has locked the messages
+sub watch_sleepers
+{
+	return watch(<<'DECLARATIONS', <<'SQL');
+	locked CONSTANT text := 'SELECT array_agg(pid) FROM pg_locks WHERE relation = ''omnimsg.messages''::regclass AND mode = ''AccessExclusiveLock'' AND granted';
+	before int[];
+	asleep int[];
+	after int[];
+DECLARATIONS
+		EXECUTE locked INTO before;
+		SELECT array_agg(pid) INTO asleep FROM pg_stat_activity WHERE wait_event = 'PgSleep';
+		EXECUTE locked INTO after;
+		seen := seen + (EXISTS (SELECT unnest(before) INTERSECT SELECT unnest(asleep) INTERSECT SELECT unnest(after)))::int;
+SQL
+}
+
+my $third = $node->psql("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '3 months', 'YYYY_MM')");
+$node->psql("DROP TABLE omnimsg.audit_logs_$third, omnimsg.messages_$third");
+$session->query('BEGIN; SELECT count(*) FROM omnimsg.audit_logs_default');
+my $watching = watch_sleepers();
+my $said;
+# a month that autovacuum is reading stays: then once more
+$node->wait_until(sub {
+	$said = $node->psql("BEGIN; SELECT action, object FROM omnimsg_maintain() WHERE object ~ '$third|$month'; ROLLBACK");
+	return $said !~ /not dropped/;
+});
+is($said, "partition not made: the default partition is in use|omnimsg.messages_$third\npartition not made: the default partition is in use|omnimsg.audit_logs_$third\n"
+	. "partition dropped, rows under a legal hold kept|omnimsg.$month", 'they are not made, the other is dropped');
+# what is seen but once may have begun or ended between two looks
+cmp_ok(watched($watching), '<', 3, 'and nobody holds on to the messages while he waits for the trail');
+$session->query('ROLLBACK; BEGIN; LOCK TABLE omnimsg.audit_logs_default');
+is($node->psql("BEGIN; SELECT action FROM omnimsg_maintain() WHERE action ~ 'made'; ROLLBACK"), 'partitions not made: they or a default partition are in use',
+	'that nothing could even be begun is said, too');
+$session->close;
 
 # ---- under load, two at once ----
 
@@ -199,12 +267,13 @@ if ($second == 0)
 	maintain();
 	POSIX::_exit(0);
 }
-my $done = maintain();
+maintain();
 waitpid $second, 0;
-$done = [@$done, @{ maintain() }];
+is($?, 0, 'two calls at once do not fail');
+maintain();
 ($count, $bad, my $with, my $longest) = wait_load($loaded);
 is($bad, 0, "during retention all $count webhooks are applied");
-diag(sprintf 'the longest wait for a lock that ingest needs: %.1f ms', longest_lock($watcher));
+diag(sprintf 'the longest wait for a lock that ingest needs: %.1f ms', watched($watcher));
 note(sprintf 'a webhook takes %.1f ms at the 99th percentile without retention, %.1f ms during it; the longest took %.1f ms; %d rows were old', $without, $with, $longest, $rows);
 cmp_ok($with, '<', 2 * $without, 'which is less than twice as much') if $alone;
 is($node->psql("SELECT count(*) $old AND peer_address <> '+15552000077'"), 0, 'no message past the retention is left');
@@ -215,6 +284,15 @@ is($node->psql("SELECT count(*) FROM omnimsg.events WHERE received_at < now() - 
 is($node->psql('SELECT difference, is_conserved FROM omnimsg.conservation'), '0|t', 'and nothing is missing by its count');
 is($node->psql($kept), $before =~ /^\d+ (\S+) / ? $1 : '', 'consent, requests, audit trail and younger events are untouched');
 is(join("\n", @{ maintain() }), '', 'there is nothing more to do');
+$session = $node->session;
+$session->query('BEGIN; SELECT count(*) FROM omnimsg_maintain()');
+my $placing = $node->session;
+$placing->begin("SET application_name = 'places'; BEGIN; SELECT omnimsg_place_hold('$organization', '+15552000078', 'a case') IS NOT NULL");
+ok($node->poll("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'places' AND wait_event_type = 'Lock'", 1), 'a hold waits until a call has ended');
+$session->query('ROLLBACK');
+is($placing->result, 't', 'and is placed then');
+$placing->query('ROLLBACK');
+$_->close for $session, $placing;
 is($node->psql("SELECT count(*) FROM omnimsg_health() WHERE finding ~ 'default|past omnimsg.retention'"), 0, 'health has nothing to say of it');
 
 # ---- an event of long ago comes again ----
@@ -239,7 +317,7 @@ like($node->psql('SELECT action FROM omnimsg_maintain()'), qr/^partition not dro
 note(sprintf 'the call gave up after %.2f s', time - $begin);
 ($count, $bad, undef, $longest) = wait_load($loaded);
 is($bad, 0, 'and no webhook fails for it');
-diag(sprintf 'behind a call that waits for its lock in vain: %.1f ms', longest_lock($watcher));
+diag(sprintf 'behind a call that waits for its lock in vain: %.1f ms', watched($watcher));
 note(sprintf 'the longest of %d took %.1f ms', $count, $longest);
 $session->query('COMMIT');
 

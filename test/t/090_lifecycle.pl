@@ -134,6 +134,20 @@ ok($node->poll("SELECT count(*) > 1 FROM pg_inherits WHERE inhparent = 'omnimsg.
 works('and sends');
 is(worker(), $pid, 'it is the same one');
 
+# Of a round that is held up, DROP EXTENSION waits for all: with a part of the tables each they would wait for each other
+my ($holder, $dropper) = ($node->session, $node->session);
+
+$holder->query('BEGIN; LOCK TABLE omnimsg.messages');
+ok($node->poll("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid", 'Lock', 60), 'the worker is held up in the midst of a round');
+$dropper->begin("SET application_name = 'dropper'; DROP EXTENSION omnimsg");
+ok($node->poll("SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'dropper'", 'Lock'), 'DROP EXTENSION waits');
+$holder->query('COMMIT');
+is($dropper->result, '', 'and does what it is to do when the round is done');
+is($node->psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'omnimsg'"), 0, 'with nothing left');
+$_->close for $holder, $dropper;
+make_extension();
+works('the next one sends, too');
+
 # ---- DROP DATABASE ----
 
 hang();

@@ -117,6 +117,10 @@ is($node->psql("SELECT erased_by ~ '^role:', address_hash ~ '^erased:[0-9a-f]{32
 	FROM omnimsg.erasures WHERE id = '$certificate'"), 't|t|' . scalar(@{ $export->{messages} }) . '|' . scalar(@{ $export->{requests} }) . '|1|1|t', 'a certificate says what was done');
 is($node->psql("SELECT count(*) FROM omnimsg.audit_logs WHERE action = 'PERSON_ERASED' AND resource_id = '$certificate'"), 1, 'and the trail names it');
 is($node->psql("SELECT count(*) FROM omnimsg.events WHERE raw_sha256 IS NOT NULL AND raw IS NULL") > 0, 1, 'of the bytes that proved the request their hash is left');
+$node->psql("UPDATE omnimsg.events SET received_at = received_at - interval '401 days' WHERE raw_sha256 IS NOT NULL");
+$node->psql('SELECT * FROM omnimsg_maintain()');
+is($node->psql("SELECT string_agg(DISTINCT v.verdict, ' ') FROM omnimsg.opt_out_requests q, omnimsg_reverify(q.id) v WHERE q.address ~ '^erased:'"),
+	'not proven', 'for ever: retention does not make of it that its event was never there');
 is($node->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 'the books are balanced');
 is($node->psql("SELECT state FROM omnimsg_consent_as_of('$organization', 'sms', '$anna')"), 'opted_out', 'that they have stopped is known all the same');
 
@@ -289,5 +293,28 @@ sub erase_is_held
 		'and what would be sent waits');
 	return;
 }
+
+# ---- the provider's list is due while somebody is being erased, whose number is in it ----
+
+my $frieda = '+15552001019';
+
+is(text($frieda, 'STOP', via => $simulator), 200, 'somebody stops');
+settle();
+my $eraser = $node->session;
+$eraser->query('BEGIN');
+like($eraser->query("SELECT omnimsg_erase_person('$organization', '$frieda')"), qr/^[0-9a-f-]{36}$/, 'and is being erased');
+$node->setting('omnimsg.optout_pull_interval', '1s');
+# the worker has many rounds in which it could pull the list
+for my $n (20 .. 29)
+{
+	is(text("+155520010$n", 'STOP'), 200, 'somebody else stops');
+	settle();
+}
+# a pull of after it would mend what one of before has done
+$node->setting('omnimsg.dispatch', 'off');
+ok($node->poll('SELECT state FROM omnimsg_worker_status()', 'off'), 'the worker rests');
+$eraser->query('COMMIT');
+$eraser->close;
+is(where($frieda), '', 'the list has not brought the number back');
 
 done_testing;
