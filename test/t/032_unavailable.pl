@@ -139,7 +139,7 @@ sub check
 	cmp_ok($slowest, '<=', $bound, "$what: in time, the slowest after $slowest s");
 	ok($node->wait_until(sub { (metric('spool_deliveries', $url) // 1) == 0 }, $left > 1 ? $left : 1),
 		"$what: the spool is empty within 10 seconds of the return");
-	ok($node->poll($missing, 0, 5), "$what: all that was answered 200 is in the database");
+	ok($node->poll($missing, 0), "$what: all that was answered 200 is in the database");
 	return;
 }
 
@@ -207,7 +207,7 @@ my %kinds = (
 		my $postmaster = $node->postmaster_pid;
 
 		kill 'QUIT', $postmaster;
-		$node->wait_until(sub { !$node->running($postmaster) }, 10);
+		$node->wait_until(sub { !$node->running($postmaster) });
 	}, sub { $node->start } ],
 	'too many clients' => [ sub { $node->psql('ALTER ROLE omnimsg_relay CONNECTION LIMIT 0'); drop_connections() },
 		sub { $node->psql('ALTER ROLE omnimsg_relay CONNECTION LIMIT 128') } ],
@@ -233,7 +233,7 @@ sub outage
 	$node->wait_until(sub { time >= $until }, $fault + 1);
 	$kinds{$kind}[1]->();
 	my $since = time;
-	ok($node->poll('SELECT 1', 1, 10), "$what: the database is back");
+	ok($node->poll('SELECT 1', 1), "$what: the database is back");
 	check($what, $url, $since, $load, end_load($load));
 	return metric('spool_stored_total', $url) - $spooled;
 }

@@ -109,7 +109,7 @@ sub deliver
 sub all_kept
 {
 	return $node->poll("SELECT count(*) FROM unnest(ARRAY['" . join("','", @kept) . "']) AS w (id)
-		WHERE NOT EXISTS (SELECT FROM omnimsg.messages m WHERE m.external_message_id = w.id)", 0, 10);
+		WHERE NOT EXISTS (SELECT FROM omnimsg.messages m WHERE m.external_message_id = w.id)", 0);
 }
 
 sub spool_is_empty
@@ -236,8 +236,8 @@ system("cp -a '$place/data/pg_wal' '$wal/pg_wal' && rm -rf '$place/data/pg_wal' 
 $node->start;
 my $shared = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => private("$wal/spool") . '/spool.db');
 my $shared_url = $shared->url;
-ok($node->wait_until(sub { deliver($own) == 200 && deliver($shared_url) == 200 }, 10), 'with pg_wal on a small disk deliveries are taken');
-ok($node->wait_until(sub { metric('database_connections', $shared_url) > 0 }, 10), 'the second relay is connected');
+ok($node->wait_until(sub { deliver($own) == 200 && deliver($shared_url) == 200 }), 'with pg_wal on a small disk deliveries are taken');
+ok($node->wait_until(sub { metric('database_connections', $shared_url) > 0 }), 'the second relay is connected');
 
 # goes_down(): what is written, until it cannot be
 sub goes_down

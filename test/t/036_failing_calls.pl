@@ -74,7 +74,7 @@ for (
 		unlink $socket or die $!;
 		symlink $node->env('PGHOST'), $socket or die $!;
 	}
-	ok($node->wait_until(sub { ($node->request(GET => '/metrics', url => $url)->{body} // '') =~ /^omnimsg_relay_spool_deliveries 0$/m }, 15),
+	ok($node->wait_until(sub { ($node->request(GET => '/metrics', url => $url)->{body} // '') =~ /^omnimsg_relay_spool_deliveries 0$/m }),
 		'the spool empties');
 	$relay->signal('TERM');
 	is($relay->ended, 0, 'the relay has not crashed');

@@ -246,9 +246,9 @@ while (in_state('02') == 0 && @fillers < 20)
 my $unanswered = in_state('02');
 cmp_ok($unanswered, '>', 0, 'a provider that accepts no more connections');
 $node->setting('omnimsg.telnyx_api_base', "http://127.0.0.1:$port");
+$worker = worker();	# asked for before, for soon the attempt is over
 $node->queue($made, [$connecting]);
 ok($node->wait_until(sub { in_state('02') > $unanswered }), 'the worker tries to connect to it');
-$worker = worker();
 kill 'STOP', $worker;
 my $since = time;
 close $_ for @fillers;
@@ -283,9 +283,9 @@ unlike(attempts($connecting), qr/\b1\b/, 'by a later attempt');
 my $asleep = number(70);
 
 $node->behave("delay:ms=500,to=$asleep,times=1");
+$worker = worker();
 $node->queue($made, [$asleep]);
 ok($node->wait_until(sub { posts($asleep) == 1 }), 'a text is being sent');
-$worker = worker();
 kill 'STOP', $worker;
 ok($node->poll(state($asleep), 'sent, delivered'), 'its events come while the worker is stopped');
 $woken_at = time + $lease;

@@ -8,7 +8,7 @@
 use strict;
 use warnings;
 
-use JSON::PP qw(encode_json);
+use JSON::PP qw(decode_json encode_json);
 use List::Util qw(max sum0);
 use Omnimsg;
 use OmnimsgChaos;
@@ -22,7 +22,8 @@ my $seed = $ENV{OMNIMSG_SEED} // int rand 2**31;
 my $kills = $ENV{OMNIMSG_KILLS} // 60;
 my $rate = $ENV{OMNIMSG_RATE} // 200;
 my $calm = 0.5;					# seconds from a recovery to the next fault
-my $silence = 60;				# seconds without a reply after which sending has stopped
+my $patience = 20;				# seconds without a reply after which the next fault waits for one
+my $silence = 60;				# seconds without a fault and a reply after which sending has stopped
 
 diag("seed $seed (OMNIMSG_SEED=$seed repeats it), $kills kills, $rate messages per second");
 srand $seed;
@@ -87,23 +88,34 @@ sub seconds_of
 	return timegm(0, $minute, $hour, $day, $month - 1, $year) + $second;
 }
 
+# lines_of(FILE): a function that gives its next complete line, undef when there is none yet
+sub lines_of
+{
+	my ($name) = @_;
+	my ($handle, $rest) = (undef, '');
+
+	return sub {
+		if (!$handle)
+		{
+			open my $opened, '<', $name or return;
+			$handle = $opened;
+		}
+		seek $handle, 0, 1;
+		$rest .= <$handle> // return;
+		return if $rest !~ /\n\z/;
+		(my $line, $rest) = ($rest, '');
+		return $line;
+	};
+}
+
 # next_answer(TIME): when the first webhook since then was answered 200; undef when none was yet
-my ($tail, $rest) = (undef, '');
+my $deliveries = lines_of($ledger);
 sub next_answer
 {
 	my ($since) = @_;
 
-	if (!$tail)
+	while (defined(my $line = $deliveries->()))
 	{
-		open my $opened, '<', $ledger or return;
-		$tail = $opened;
-	}
-	seek $tail, 0, 1;
-	while (defined(my $line = <$tail>))
-	{
-		$rest .= $line;
-		last if $rest !~ /\n\z/;
-		($line, $rest) = ($rest, '');
 		next if $line !~ /"kind":"webhook"/ || $line !~ /"http":200\b/;
 		my ($at) = $line =~ /"at":"([^"]+)"/;
 		my $seconds = seconds_of($at);
@@ -117,8 +129,23 @@ my $samples = $node->dir . '/conservation.txt';
 my $sampler = $chaos->sample("SELECT count(*) || '|' || coalesce(string_agg(provider || ': ' || difference, ', ') FILTER (WHERE NOT is_conserved), '')
 	FROM omnimsg.conservation", $samples);
 
-my (%done, %recovery, @missed);
+# posted(): when the provider accepted the last reply, by its own record; there is always somebody who is owed one
+my $posts = lines_of($node->env('OMNIMSG_SIM_LEDGER'));
+my $last_post;
+sub posted
+{
+	while (defined(my $line = $posts->()))
+	{
+		next if index($line, '"kind":"post"') < 0;
+		my $post = decode_json($line);
+		$last_post = max($last_post, seconds_of($post->{at})) if $post->{accepted};
+	}
+	return $last_post;
+}
+
+my (%done, %recovery, @missed, @mute);
 my $begin = time;
+$last_post = $begin;
 
 for my $fault ($chaos->plan($kills))
 {
@@ -140,6 +167,9 @@ for my $fault ($chaos->plan($kills))
 	push @{ $recovery{$name} }, ($answer // time) - $over;
 	$node->wait_until(sub { $chaos->pid_of('dispatcher') }, 60);
 	sleep $calm;
+	# A machine may be so slow that no worker comes to send between two faults.  Left in peace it must.
+	my $quiet = time - posted();
+	$node->wait_until(sub { time - posted() < $patience }, $silence) or push @mute, $name if $quiet > $patience;
 }
 my $end = time;
 is("@missed", '', 'each fault could be done');
@@ -156,16 +186,7 @@ cmp_ok(scalar(@samples), '>', ($end - $begin) / 4, sprintf 'the view of conserva
 is(join('', grep { !/\A\d+\|\n\z/ } @samples), '', 'and nothing was missing at any time');
 cmp_ok($chaos->refused, '>', 0, sprintf 'full disks refused %d deliveries', $chaos->refused);
 
-# by the provider's own record: there is always somebody who is owed a reply
-sub longest_silence
-{
-	my @posts = sort { $a <=> $b } map { seconds_of($_->{at}) } grep { $_->{accepted} } $node->ledger(kind => 'post');
-	my @times = ($begin, (grep { $_ > $begin && $_ < $end } @posts), $end);
-
-	return max(map { $times[$_] - $times[$_ - 1] } 1 .. $#times);
-}
-my $longest = longest_silence();
-cmp_ok($longest, '<', $silence, sprintf 'replies were sent all the time, with a break of at most %.1f s', $longest);
+is("@mute", '', 'replies were sent all the time');
 
 $node->start;
 

@@ -26,6 +26,23 @@ $node->setting('omnimsg.poll_interval', '100ms');
 
 sub posts { return scalar $node->ledger(kind => 'post', @_) }
 
+# whether the simulator holds no connection: whatever a dead worker wrote into one is in the ledger then
+sub simulator_is_idle
+{
+	my ($port) = $node->env('OMNIMSG_SIM_URL') =~ /:(\d+)/;
+	my $local = sprintf ':%04X', $port;
+
+	open my $table, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+	while (my $line = <$table>)
+	{
+		my ($here, $state) = (split ' ', $line)[1, 3];
+
+		# established, or closed by the other side only
+		return 0 if $here =~ /\Q$local\E$/ && $state =~ /^(?:01|08)$/;
+	}
+	return 1;
+}
+
 # a webhook, as a statement that tells its number when it has committed
 sub stop
 {
@@ -90,11 +107,14 @@ for my $n (1 .. $promotions)
 
 	$node->wait_until(sub { (my @lines = lines($file)) >= 40 }, 20) or diag 'the load is slow';
 	is($standby->psql('SELECT pid FROM omnimsg_worker_status()'), '', 'no worker runs in the standby');
+	my $worker = $primary->psql('SELECT pid FROM omnimsg_worker_status()');
 	$primary == $node ? $primary->crash_postgres : $primary->crash;
 	waitpid $pid, 0;
 	my @here = lines($file);
 	push @acknowledged, @here;
 
+	# the postmaster is dead; its worker ends when it comes to see that, and what it sent till then counts
+	ok($node->wait_until(sub { !$node->running($worker) && simulator_is_idle() }), 'the worker of the dead primary has ended');
 	my $before = posts();
 	$standby->promote;
 	ok($standby->poll('SELECT state FROM omnimsg_worker_status()', 'not armed'), 'the worker of the new primary is not armed');
