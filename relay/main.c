@@ -157,9 +157,9 @@ reload_keys(const OmConfig *config)
 
 	if (om_verify_load(config->telnyx_public_keys, error, sizeof(error)))
 	{
-		om_verify_log_keys("keys loaded");
 		/* what an address was refused for may have been a key of ours that was wrong */
 		om_limit_forgive_all();
+		om_verify_log_keys("keys loaded");
 	}
 	else
 		om_log_with(OM_LOG_ERROR, "keys not reloaded, the old ones stay", "reason", error);

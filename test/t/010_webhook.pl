@@ -31,7 +31,7 @@ sub text
 {
 	my ($from, $text, %options) = @_;
 
-	return $node->send(from => $from, to => $did, text => $text, attempts => 1, %options);
+	return $node->send(from => $from, to => $did, text => $text, %options);
 }
 
 sub consent
@@ -98,7 +98,7 @@ sub post
 	open my $handle, '>', $file or die "$file: $!";
 	print {$handle} $body;
 	close $handle;
-	return $node->send(body_file => $file, attempts => 1)->{http};
+	return $node->send(body_file => $file)->{http};
 }
 
 is(post(received(id => 'hello-1', text => "Gr\x{fc}\x{df} dich \x{1f44b}")), 200, 'a signed message.received is answered 200');
@@ -165,9 +165,9 @@ SELECT o.kind, o.state, o.attempts, r.sent_at IS NOT NULL AND r.delivered_at IS 
   FROM omnimsg.outbox o JOIN omnimsg.messages r ON r.id = o.message_id
   JOIN omnimsg.messages m ON m.external_message_id = 'stop-1'
 SQL
-is($node->psql("SELECT string_agg(event_type || ' ' || outcome, ', ' ORDER BY event_type DESC) FROM omnimsg.events
-	WHERE message_id = (SELECT id FROM omnimsg.messages WHERE direction = 'outbound')"),
-	'message.sent applied, message.finalized applied', 'both events are in the journal');
+ok($node->poll("SELECT string_agg(event_type || ' ' || outcome, ', ' ORDER BY event_type DESC) FROM omnimsg.events
+	WHERE message_id = (SELECT id FROM omnimsg.messages WHERE direction = 'outbound')",
+	'message.sent applied, message.finalized applied'), 'both events are in the journal');
 is(audit('stop-1'), 'MESSAGE_RECEIVED OPT_OUT_REQUESTED AUTO_REPLY_QUEUED AUTO_REPLY_SENT MESSAGE_DELIVERED',
 	'the audit trail tells it in order');
 my @posts = $node->ledger(kind => 'post');
@@ -198,7 +198,7 @@ is($node->psql("INSERT INTO omnimsg.collection_accounts (organization_id, name, 
 	VALUES ('$organization', 'Cleo', '555-200-0103', true) RETURNING sms_consent"), 'f',
 	'an account imported with that number afterwards is born opted out, whatever the import says');
 
-is($node->send(from => $ada, to => '+15552000999', text => 'STOP', message_id => 'lost-1', attempts => 1)->{http}, 200,
+is($node->send(from => $ada, to => '+15552000999', text => 'STOP', message_id => 'lost-1')->{http}, 200,
 	'a text to a number of nobody is answered 200');
 is($node->psql("SELECT organization_id FROM omnimsg.messages WHERE external_message_id = 'lost-1'"), $nobody,
 	'and stored under "unassigned"');

@@ -21,12 +21,13 @@ sub signed_stop
 
 sub deliver
 {
-	return $node->deliver(@_)->{status};
+	return $node->delivered(@_);
 }
 
 # what inbound messages leave behind, in all tables; what tells of our reply is not counted
 sub stored
 {
+	$node->applied;
 	return $node->psql(<<'SQL');
 SELECT (SELECT count(*) FROM omnimsg.events WHERE (event_type = 'message.received' OR event_type IS NULL)
 		AND reason IS DISTINCT FROM 'stale')
@@ -116,7 +117,9 @@ is(deliver($request, more => ["telnyx-signature-ed25519: $request->{signature}"]
 is(deliver($request, more => ["telnyx-timestamp: $request->{timestamp}"]), 400, 'so is a timestamp');
 is(stored(), 0, 'nothing of all that is stored');
 
-is(deliver($request), 200, 'the request as it was signed is answered 200');
+# the first one may be too old by now
+$request = signed_stop();
+is(deliver($request), 200, 'a request as it was signed is answered 200');
 is(stored(), 5, 'and stored');
 is(deliver($request, timestamp => undef, signature => undef,
 		more => [ "TELNYX-Timestamp: $request->{timestamp}", "Telnyx-Signature-ED25519: $request->{signature}" ]),

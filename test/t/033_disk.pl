@@ -205,18 +205,18 @@ is($alone->ended, 0, 'the relay ends as it should');
 	my @names = qw(LD_PRELOAD FAIL_SLOW_MS FAIL_DIR FAIL_ARMED);
 	my $maker = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$slow/spool.db");
 
-	# to make the file takes many flushes
+	# to make the file takes many flushes; those of its directory are not slow
 	$maker->url;
 	$maker->signal('TERM');
 	$maker->ended;
-	local @ENV{@names} = ($node->simulator =~ s/omnimsg-simulator$/fail.so/r, 2000, $slow, 1);
+	local @ENV{@names} = ($node->simulator =~ s/omnimsg-simulator$/fail.so/r, 20_000, "$slow/spool.db", 1);
 	my $patient = $node->relay(TELNYX_PUBLIC_KEYS => $node->public_key, SPOOL => "$slow/spool.db",
 		DATABASE => 'host=/nowhere port=5432 dbname=omnimsg user=omnimsg_relay');
 	delete @ENV{@names};
 	$url = $patient->url;
 	for (1 .. 2)
 	{
-		my $answer = $node->deliver($node->signed(from => '+15552000101', to => $made->{did}, text => 'Hello'), url => $url);
+		my $answer = $node->deliver($node->signed(from => '+15552000101', to => $made->{did}, text => 'Hello'), url => $url, pid => $patient->{pid});
 
 		is($answer->{status}, 503, 'what a slow disk has not flushed in time is answered 503');
 		cmp_ok($answer->{seconds}, '<', 2, 'before the provider gives up');

@@ -7,6 +7,7 @@ use warnings;
 
 use Omnimsg;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $node = Omnimsg->new;
 my $made = $node->seed;
@@ -37,7 +38,7 @@ sub deliver
 sub all_kept
 {
 	return $node->poll("SELECT count(*) FROM unnest(ARRAY['" . join("','", @kept) . "']) AS w (id)
-		WHERE NOT EXISTS (SELECT FROM omnimsg.messages m WHERE m.external_message_id = w.id)", 0, 15);
+		WHERE NOT EXISTS (SELECT FROM omnimsg.messages m WHERE m.external_message_id = w.id)", 0);
 }
 
 for (
@@ -59,12 +60,15 @@ for (
 
 	for my $place (1 .. $count)
 	{
+		my $begin = time;
+
 		$relay->signal('USR2');
 		# the call may be one of the second delivery, when the first makes fewer
 		for (1 .. 2)
 		{
 			next if deliver($url) == 200;
-			$next++ if deliver($url) != 200;
+			# one of the two may have failed for want of time, on a machine that was away
+			$next++ if deliver($url) != 200 && (time - $begin < 1.2 || deliver($url) != 200);
 			last;
 		}
 	}
@@ -93,7 +97,7 @@ my @slow = qw(LD_PRELOAD FAIL_DIR FAIL_SLOW_MS FAIL_ARMED);
 @ENV{@slow} = ($node->simulator =~ s/omnimsg-simulator$/fail.so/r, "$slow/spool.db", 60_000, 1);
 my $waiting = $node->relay(%nowhere);
 delete @ENV{@slow};
-is(deliver($waiting->url), 503, 'what is not flushed in time is not answered 200');
+is($node->deliver($node->signed(from => '+15552000101', to => $made->{did}, text => 'Hello'), url => $waiting->url)->{status}, 503, 'what is not flushed in time is not answered 200');
 $waiting->signal('TERM');
 is($waiting->ended, 0, 'a relay whose disk takes a minute for a flush ends all the same');
 is((grep { $_->{msg} =~ /^stopped/ } $waiting->log)[-1]{level}, 'warning', 'and says that it has not waited');

@@ -36,12 +36,15 @@ sub at_once
 		}
 		push @pids, $pid;
 	}
-	return map { waitpid $_, 0; $? >> 8 } @pids;
+	my @status = map { waitpid $_, 0; $? >> 8 } @pids;
+
+	$node->applied;
+	return @status;
 }
 
 # five deliveries of one event
 my @same = ('--from', '+15552000101', '--to', $did, '--text', 'STOP', '--message-id', 'five-1', '--event-id', 'five-e',
-	'--attempts', 1);
+	'--retry-backoff', '100,200');
 is(join(' ', at_once(map { [@same] } 1 .. 5)), '0 0 0 0 0', 'five concurrent deliveries of one STOP are all answered 200');
 is($node->psql("SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound'"), 1, 'they leave one message');
 is($node->psql("SELECT count(*) FROM omnimsg.opt_out_requests WHERE channel = 'sms'"), 1, 'one request');
@@ -57,7 +60,7 @@ $node->psql("INSERT INTO omnimsg.collection_accounts (organization_id, name, pri
 	VALUES ('$organization', 'Dee', '$person')");
 $agent->query('BEGIN');
 $agent->query("SELECT 1 FROM omnimsg.collection_accounts WHERE name = 'Dee' FOR UPDATE");
-is($node->send(from => $person, to => $did, text => 'STOP', attempts => 1)->{http}, 200,
+is($node->send(from => $person, to => $did, text => 'STOP')->{http}, 200,
 	'a STOP is answered 200 while an agent holds the account');
 is($node->psql("SELECT string_agg(state, ' ') FROM omnimsg.consents WHERE address = '$person'"), 'opted_out opted_out',
 	'and holds at once');
@@ -125,7 +128,7 @@ for my $n (0 .. 7)
 	close $handle;
 	push @files, $file;
 }
-is(join(' ', at_once(map { [ '--file', $_ ] } @files)), '0 0 0 0 0 0 0 0',
+is(join(' ', at_once(map { [ '--file', $_, '--attempts', 10, '--retry-backoff', '100,200' ] } @files)), '0 0 0 0 0 0 0 0',
 	scalar(@deliveries) . ' deliveries of STOP and START by eight senders are all answered 200');
 ok($node->poll('SELECT count(*) FROM omnimsg.consent_repairs', 0), 'nothing waits to be folded');
 my %wrong;

@@ -180,16 +180,16 @@ sub kill_at
 		$node->wait_until(sub { all_posted(@mine) }) or die 'they are not POSTed';
 		kill_worker();
 	}
-	ok($node->poll("SELECT count(*) @{[items(@mine)]} AND o.settled_at IS NULL", 0, 60), "killed $points[$point]: each text has an end");
+	ok($node->poll("SELECT count(*) @{[items(@mine)]} AND o.settled_at IS NULL", 0, 120), "killed $points[$point]: each text has an end");
 	return;
 }
 
 $node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$made->{organization}';
 	INSERT INTO omnimsg.unknown_policies VALUES ('$made->{organization}', 'notification', 'resend')");
 $node->setting('omnimsg.lease', '5s');
-$node->setting('omnimsg.request_timeout', '900ms');
+$node->setting('omnimsg.request_timeout', '4s');
 $node->setting('omnimsg.poll_interval', '100ms');
-$node->setting('omnimsg.reconcile_after', '700ms');
+$node->setting('omnimsg.reconcile_after', '3s');	# what the provider tells by itself is there by then
 
 $next = 0;
 for my $rotation (defined $rounds ? (0 .. 4 * $rounds - 1) : ($seed))

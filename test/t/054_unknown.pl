@@ -74,7 +74,7 @@ sub webhook_url
 
 $node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$organization';
 	INSERT INTO omnimsg.unknown_policies VALUES ('$organization', 'notification', 'resend')");
-$node->setting('omnimsg.request_timeout', '1s');
+$node->setting('omnimsg.request_timeout', '8s');
 $node->setting('omnimsg.poll_interval', '200ms');
 $node->setting('omnimsg.reconcile_after', '1s');
 
@@ -82,7 +82,7 @@ $node->setting('omnimsg.reconcile_after', '1s');
 
 my ($silent, $slow) = (number(1), number(2));
 
-$node->behave("silent:ms=3000,accept=yes,to=$silent,times=1 delay:ms=700,to=$slow,times=1");
+$node->behave("silent:ms=20000,accept=yes,to=$silent,times=1 delay:ms=5000,to=$slow,times=1");
 $node->queue($made, [$silent, $slow], kind => 'conversation');
 ok($node->poll(state($silent), 'sent, delivered'), 'a text without an answer: its events tell that it was accepted');
 ok($node->poll(state($slow), 'sent, delivered'), 'one whose events come before the answer');
@@ -97,12 +97,13 @@ is(ends($slow), 'MESSAGE_SENT: the provider told of it', 'nor does the audit say
 my ($found, $missing, $again, $confirmation, $late, $expired) = map { number($_) } 10 .. 15;
 
 webhook_url($nowhere);
+$node->setting('omnimsg.reconcile_after', '4s');
 $node->behave("cut:accept=yes,to=$found,times=9");
 $node->behave("cut:to=$_,times=9") for $missing, $confirmation, $late, $expired;
 $node->behave("cut:to=$again,times=1");
 $node->queue($made, [$found, $missing, $late], kind => 'conversation');
 $node->queue($made, [$again]);
-$node->queue($made, [$expired], expires => '6500 milliseconds');
+$node->queue($made, [$expired], expires => '12 seconds');
 is($node->send(from => $confirmation, to => $did, text => 'STOP')->{http}, 200, 'somebody says STOP');
 ok($node->poll(state($found), 'sent, sent'), 'the provider knows one text: it was sent');
 is(ends($found), 'MESSAGE_SENT: the provider was asked', 'the audit says who told');
@@ -124,6 +125,8 @@ is($node->psql("SELECT count(*) FROM omnimsg_health() WHERE finding = 'the fate 
 
 # ---- an event that comes after all that ----
 
+$node->setting('omnimsg.reconcile_after', '1s');
+
 webhook_url($webhooks);
 ok($node->poll(state($late), 'unknown, held, unknown'), 'one more is held');
 is(event($late, 'message.finalized', 'delivered'), 200, 'its event comes late');
@@ -136,6 +139,8 @@ is($node->psql("SELECT error_detail IS NULL FROM omnimsg.messages WHERE to_numbe
 my ($waiting, $stopped) = (number(20), number(21));
 
 webhook_url($nowhere);
+# what is to come before they are looked for
+$node->setting('omnimsg.reconcile_after', '5s');
 $node->behave("cut:to=$_,times=1") for $waiting, $stopped;
 $node->queue($made, [$waiting, $stopped]);
 ok($node->poll("SELECT count(*) FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
@@ -152,6 +157,7 @@ ok($node->poll(state(number(22)), 'sent, sent'), 'others are sent again');
 is(attempts($waiting), '1', 'the one that had been accepted is not');
 is(ends($waiting), 'MESSAGE_SENT: the provider told of it', 'and ended once');
 is(attempts($stopped), '1', 'nor is the one that must not');
+$node->setting('omnimsg.reconcile_after', '1s');
 
 # ---- a provider that cannot be asked has not said that it knows nothing ----
 
@@ -190,6 +196,7 @@ sub serve
 
 	if ($pid == 0)
 	{
+		local $SIG{PIPE} = 'IGNORE';
 		while (my $peer = $listener->accept)
 		{
 			my ($head, $line) = ('', '');
@@ -225,7 +232,7 @@ my ($by_id, $by_name, $by_nothing) = (number(40), number(41), number(42));
 my $both = [200, '{"data":{"id":"doubtful"},"errors":[{"code":"1","title":"Something"}]}'];
 my $nothing = [200, '{"data":[],"meta":{"page_number":1,"page_size":50,"total_pages":0,"total_results":0}}'];
 
-$node->setting('omnimsg.reconcile_after', '500ms');
+$node->setting('omnimsg.reconcile_after', '3s');
 my ($pid, $served) = serve(POST => $both, 'GET /v2/messages/doubtful' => [200, '{"data":{"id":"doubtful","record_type":"message"}}']);
 $node->queue($made, [$by_id]);
 ok($node->poll(state($by_id), 'sent, sent'), 'an id that came in a doubtful answer is asked for');

@@ -230,8 +230,8 @@ is(join(' ', sort keys %of), join(' ', sort @gates), 'every gate was in it');
 
 # the longest hold is not always the same gate's
 {
-	local $ways{review}{sql} = $ways{review}{sql} =~ s/'5 days'/'1 second'/r;
-	local $ways{review}{ends} = q{now() + interval '1 second'};
+	local $ways{review}{sql} = $ways{review}{sql} =~ s/'5 days'/'1 minute'/r;
+	local $ways{review}{ends} = q{now() + interval '1 minute'};
 	my $found = explain('notification', 'review', 'quiet_hours');
 
 	is(said($found), expected($found, 'review', 'quiet_hours'), 'a review that ends sooner than the night');

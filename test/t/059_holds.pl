@@ -106,7 +106,7 @@ $node->psql("INSERT INTO omnimsg.send_limits (organization_id, opens, closes) VA
 	$reviewer->query('BEGIN');
 	is($reviewer->query("SELECT omnimsg_review('@{[review($person)]}', 'none', 'Ann') IS NULL"), 't', 'a reviewer decides, and has not committed');
 	dispatch('on');
-	ok($node->poll(state($queued), $under_review), 'the worker sees the review open');
+	ok($node->poll(state($queued), $under_review, 60), 'the worker sees the review open');
 	$reviewer->query('COMMIT');
 	is(looked_at($queued), 'soon', 'the item is looked at again within five minutes of the decision');
 	time_passes($queued);

@@ -20,7 +20,7 @@ INSERT INTO omnimsg.inbound_phone_numbers (phone_number, organization_id, provid
 UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$hanging->{organization}';
 SQL
 $node->setting('omnimsg.max_in_flight', $slots);
-$node->setting('omnimsg.request_timeout', '2s');
+$node->setting('omnimsg.request_timeout', '5s');
 $node->setting('omnimsg.reconcile_after', '1h');
 $node->setting('omnimsg.poll_interval', '200ms');
 $node->behave("silent:ms=60000,to=$silent");
@@ -51,7 +51,7 @@ my ($held, $ended, $left, $others, $waiting) = (0) x 5;
 ok($node->wait_until(sub { ($held, $ended) = look(); return $held == $slots / 2 && $ended > 0 }), 'one whose requests all hang gets half of the slots while it is alone');
 
 # as many as take longer than the requests that hang
-$node->queue($healthy, [($slow) x 90]);
+$node->queue($healthy, [($slow) x 250]);
 ok($node->wait_until(sub { ($held, $ended, $left, $others) = look(); return $others > 0 }), 'another one begins to send');
 my $over = $ended + $held;
 my ($looks, $most) = (0, 0);
@@ -62,15 +62,15 @@ $node->wait_until(sub {
 	$looks++;
 	$most = $held if $held > $most;
 	return 0;
-}, 60);
+}, 120);
 cmp_ok($looks, '>', 0, 'the requests of the one time out while the other one has texts that wait');
 cmp_ok($most, '<=', 1, 'and from then on it has one request under way');
 
 put_off();
-$node->queue($healthy, [($slow) x 60]);
+$node->queue($healthy, [($slow) x 300]);
 $node->queue($hanging, [($quick) x 40]);
 $node->queue($hanging, [($slow) x 40]);
-ok($node->wait_until(sub { ($held, $ended, $left, $others, $waiting) = look(); return $waiting && $held > 2 }), 'when it is answered it has more again, beside the other one');
-ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE organization_id = '$healthy->{organization}' AND state <> 'sent'", 0), 'nothing of which was lost');
+ok($node->wait_until(sub { ($held, $ended, $left, $others, $waiting) = look(); return $waiting && $held > 2 }, 60), 'when it is answered it has more again, beside the other one');
+ok($node->poll("SELECT count(*) FROM omnimsg.outbox WHERE organization_id = '$healthy->{organization}' AND state <> 'sent'", 0, 120), 'nothing of which was lost');
 
 done_testing;

@@ -193,7 +193,8 @@ is(mirror(), --$all, 'then it is gone');
 
 $node->behave('ok:on=optouts,times=1 silent:on=optouts,ms=30000,times=1');
 $node->psql('SELECT omnimsg_pull_optouts()');
-ok($node->poll('SELECT next_page FROM omnimsg.optout_pulls', 2), 'one page is stored, the second hangs');
+ok($node->poll('SELECT next_page FROM omnimsg.optout_pulls', 2), 'one page is stored');
+ok($node->wait_until(sub { (() = $node->ledger(kind => 'optouts')) >= $asked_before + 2 }), 'the second hangs');
 my $started = $node->psql('SELECT started_at FROM omnimsg.optout_pulls');
 
 kill 'KILL', $node->psql('SELECT pid FROM omnimsg_worker_status()');
@@ -208,7 +209,7 @@ my @order = split /\n/, $node->psql('SELECT address FROM omnimsg.provider_optout
 my ($lifted, $moved) = @order[10, 500];
 
 $node->psql('TRUNCATE omnimsg.provider_optouts');
-$node->behave('ok:on=optouts,times=1 delay:on=optouts,ms=4000,times=1');
+$node->behave('ok:on=optouts,times=1 delay:on=optouts,ms=10000,times=1');
 $node->psql('SELECT omnimsg_pull_optouts()');
 ok($node->wait_until(sub { (() = $node->ledger(kind => 'optouts')) >= $asked_before + 2 }), 'the second page is on its way');
 is(text($lifted, 'START'), 200, 'when somebody on the first page says START');
@@ -241,7 +242,7 @@ for my $name (sort keys %errors)
 	# on the first page, and on a later one
 	for my $pages (0, 1)
 	{
-		$node->setting('omnimsg.request_timeout', '1500ms') if $name =~ /silent/;
+		$node->setting('omnimsg.request_timeout', '6s') if $name =~ /silent/;
 		$node->behave("ok:on=optouts,times=$pages") if $pages;
 		$node->behave($name . ($name =~ /:/ ? ',' : ':') . 'on=optouts,times=1');
 		my $error = pull();
@@ -310,7 +311,7 @@ asked();
 my ($quick, $quicker) = map { number($_) } 10, 11;
 
 $node->setting('omnimsg.max_in_flight', 1);
-$node->behave('silent:on=optouts,ms=4000,times=1');
+$node->behave('silent:on=optouts,ms=15000,times=1');
 $node->psql('SELECT omnimsg_pull_optouts()');
 ok($node->wait_until(sub { (() = $node->ledger(kind => 'optouts')) > $asked_before }), 'a page hangs');
 is($node->send(from => $quick, to => $did, text => 'STOP')->{http}, 200, 'somebody says STOP');

@@ -54,7 +54,7 @@ my $file = $node->dir . '/messages.jsonl';
 my $ledger = $node->dir . '/deliveries.jsonl';
 
 open my $messages, '>', $file or die "$file: $!";
-for my $n (1 .. $rate * $kills * 5)
+for my $n (1 .. $rate * $kills * 10)
 {
 	my %message = (
 		from => sprintf('+1555201%04d', rand 4000),

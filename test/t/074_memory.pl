@@ -128,11 +128,19 @@ SELECT count(*) FROM generate_series(1, 200) AS n CROSS JOIN LATERAL omnimsg_ing
 	gen_random_uuid(), gen_random_uuid(), 2500000 + n), 'UTF8'))
 SQL
 $session->query($ingest) for 1 .. 3;
-my $backend_before = $session->query($bytes);
-$session->query($ingest) for 1 .. 10;
-my $backend_after = $session->query($bytes);
-note("a backend: $backend_before, then $backend_after bytes");
-cmp_ok($backend_after - $backend_before, '<', 65536, 'a backend holds no more after two thousand further events');
+my $grown;
+# statistics that autovacuum has made meanwhile take a block or two, once
+for (1 .. 4)
+{
+	my $backend_before = $session->query($bytes);
+
+	$session->query($ingest) for 1 .. 10;
+	my $backend_after = $session->query($bytes);
+	note("a backend: $backend_before, then $backend_after bytes");
+	$grown = $backend_after - $backend_before;
+	last if $grown < 65536;
+}
+cmp_ok($grown, '<', 65536, 'a backend holds no more after two thousand further events');
 
 # ---- under valgrind ----
 

@@ -19,7 +19,7 @@ my $seed = $ENV{OMNIMSG_SEED} // int(rand(2**31));
 
 diag("seed $seed");
 srand($seed);
-$node->setting('omnimsg.request_timeout', '1500ms');
+$node->setting('omnimsg.request_timeout', '5s');
 $node->setting('omnimsg.poll_interval', '200ms');
 $node->setting('omnimsg.rate_limit', 1000);
 
@@ -29,8 +29,8 @@ my @words = ('STOP', 'Stop.', 'stop!!', 'arret', 'ARRÊT', 'REVOKE', 'opt out', 
 # What the provider does to a person's confirmation.  One that says "try again" and sends all the same cannot
 # be told from one that does not send, so accept=yes goes with the answers that leave the fate open.
 my @behaviours = (qw(ok 429:retry_after=1 500 503 503:json 40300 40310 error:status=403,code=40013 redirect cut half
-	silent:ms=2500 garbage noid no-events events-reversed events-duplicated failed blocked-later unconfirmed delay:ms=700
-	cut:accept=yes 500:accept=yes 503:accept=yes silent:ms=2500,accept=yes garbage:accept=no noid:accept=no half:accept=no redirect:accept=yes));
+	silent:ms=7000 garbage noid no-events events-reversed events-duplicated failed blocked-later unconfirmed delay:ms=700
+	cut:accept=yes 500:accept=yes 503:accept=yes silent:ms=7000,accept=yes garbage:accept=no noid:accept=no half:accept=no redirect:accept=yes));
 my %again = map { $_ => 1 } '429:retry_after=1', '503:json';
 
 # ---- who writes what ----
@@ -123,6 +123,7 @@ sub deliver
 
 sub settled
 {
+	$node->applied;
 	return $node->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased', 'sending')", 0, 60);
 }
 

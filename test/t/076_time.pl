@@ -136,7 +136,7 @@ for my $behaviour ('events-reversed', 'events-duplicated', 'delay:ms=700', 'ok')
 	my $seen = -1;
 	my $back = 0;
 	my $list = "'" . join("', '", @people) . "'";
-	my $end = time + 15;
+	my $end = time + 60;
 
 	while (time < $end)
 	{
@@ -212,6 +212,7 @@ for my $offset (310, -$ten_years)
 is($node->psql('SELECT bool_and(is_conserved) FROM omnimsg.conservation'), 't', 'the books are balanced');
 
 open my $log, '<', $node->dir . '/log/postgres.log' or die "postgres.log: $!";
-is(scalar(grep { /\bPANIC\b|TRAP|\bERROR\b/ } <$log>), 0, 'and the server met no error');
+# but for the limits that the relay sets
+is(scalar(grep { /\bPANIC\b|TRAP|\bERROR\b/ && !/canceling statement due to (?:statement|lock) timeout/ } <$log>), 0, 'and the server met no error');
 
 done_testing;

@@ -154,7 +154,7 @@ for my $try (1 .. 5)
 }
 ok($asleep, 'a dry run that would queue a reply does not wake the worker');
 is($node->psql("SELECT count(*) FROM omnimsg_replay_dead_letters('stale') WHERE reply = 'queued'") > 0, 1, 'the replay does queue it');
-ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'outbound' AND status NOT IN ('sent', 'delivered')", 0, 20), 'and the worker sends it');
+ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'outbound' AND status NOT IN ('sent', 'delivered')", 0, 40), 'and the worker sends it');
 
 # ---- a body that crashes the server ----
 
@@ -181,9 +181,9 @@ for my $n (0 .. 9)
 	$node->send(from => '+15556000999', to => $did, text => 'crash', message_id => 'crash') if $n == 5;
 	$node->send(from => $around[$n], to => $did, text => 'STOP', message_id => "around-$n", attempts => 40);
 }
-ok($node->poll("SELECT count(*) FROM omnimsg.dead_letters WHERE reason = 'crashed'", 1, 40), 'a body that crashes the server becomes a dead letter');
+ok($node->poll("SELECT count(*) FROM omnimsg.dead_letters WHERE reason = 'crashed'", 1, 120), 'a body that crashes the server becomes a dead letter');
 cmp_ok(crashes(), '<=', 2, 'after two crashes at most');
-ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound' AND from_number LIKE '+15556000%'", 10, 20), 'its neighbours are applied');
+ok($node->poll("SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound' AND from_number LIKE '+15556000%'", 10, 120), 'its neighbours are applied');
 is($node->psql("SELECT attempts, convert_from(raw, 'UTF8') ~ '\"crash\"', sqlstate FROM omnimsg.events WHERE outcome = 'dead' AND reason = 'crashed'"), '2|t|',
 	'its bytes are kept, and how often it was tried');
 $node->psql('DROP TRIGGER crash ON omnimsg.messages');

@@ -96,11 +96,23 @@ sub make_standby
 	return $standby;
 }
 
+# seal(EPOCH): a seal ends before the oldest transaction that runs, so it may take some until it has what is new
+sub seal
+{
+	my ($epoch) = @_;
+
+	$node->wait_until(sub {
+		$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+		return $primary->psql('SELECT max(epoch) FROM omnimsg.audit_seals') eq $epoch;
+	});
+	return;
+}
+
 # ---- killed under load, again and again ----
 
 for my $n (1 .. $promotions)
 {
-	$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+	seal($n);
 	is($primary->psql('SELECT max(epoch) FROM omnimsg.audit_seals'), $n, "primary $n seals in epoch $n");
 	my $standby = make_standby("standby$n");
 	my ($pid, $file) = load($primary, 3000);
@@ -130,7 +142,7 @@ for my $n (1 .. $promotions)
 }
 ok($primary->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased')", 0, 60), 'armed, it sends what its predecessors left');
 
-$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+seal($promotions + 1);
 is($primary->psql('SELECT max(epoch), count(DISTINCT sealed_in) FROM omnimsg.audit_seals'), join('|', ($promotions + 1) x 2), 'each of them sealed in an epoch of its own');
 is($primary->psql('SELECT * FROM omnimsg_audit_verify()'), '', 'and nothing is wrong in any');
 
@@ -163,8 +175,10 @@ is(posts(), $before, 'and has sent nothing');
 my $cancels = 0;
 
 ok($node->wait_until(sub {
+	# looked at first, so that no claim after that is cancelled as well
+	return 1 if $primary->psql("SELECT count(*) FROM omnimsg.outbox WHERE last_error ~ 'synchronous standby'") == 1;
 	$cancels++ if $primary->psql($waiting) && $primary->psql("SELECT pg_cancel_backend($worker)") eq 't';
-	return $primary->psql("SELECT count(*) FROM omnimsg.outbox WHERE last_error ~ 'synchronous standby'") == 1;
+	return 0;
 }, 30), 'a wait that is cancelled puts the text off');
 like($primary->log, qr/canceling wait for synchronous replication/, 'the server warned');
 note("$cancels waits were cancelled");

@@ -27,6 +27,7 @@ sub say_stop
 	{
 		$node->send(from => $from, to => $made->{did}, text => 'STOP', via => $simulator)->{http} == 200 or die 'STOP was not taken';
 	}
+	$node->applied;
 	return @who;
 }
 
@@ -68,7 +69,7 @@ $subscriber->setting('omnimsg.poll_interval', '100ms');
 $subscriber->psql('SET session_replication_role = replica; TRUNCATE ' . $subscriber->psql($tables));
 $node->psql('CREATE PUBLICATION everything FOR TABLES IN SCHEMA omnimsg');
 $subscriber->psql("CREATE SUBSCRIPTION everything CONNECTION 'host=" . $node->env('PGHOST') . " port=5432 dbname=omnimsg user=postgres' PUBLICATION everything");
-ok($subscriber->poll("SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", 0), 'a subscriber has copied all tables');
+ok($subscriber->poll("SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", 0, 120), 'a subscriber has copied all tables');
 is($subscriber->psql('SELECT count(*) FROM pg_subscription_rel'), $node->psql("SELECT count(*) FROM pg_publication_tables WHERE pubname = 'everything'"),
 	'as many as are published');
 ok($subscriber->poll('SELECT state, omnimsg.why_not_armed() FROM omnimsg_worker_status()', 'not armed|restored from another cluster'),

@@ -17,6 +17,7 @@ my $pid;
 $node->kill_relay;
 $node->psql("UPDATE omnimsg.organizations SET consent_policy = 'implied' WHERE id = '$made->{organization}'");
 $node->setting('omnimsg.poll_interval', '100ms');
+$node->setting('omnimsg.request_timeout', '60s');
 
 sub worker { return $node->psql('SELECT pid FROM omnimsg_worker_status()') }
 
@@ -53,7 +54,7 @@ sub stops
 	return;
 }
 
-# timed(SUB, TITLE): generous, for the machine may be busy; the number is printed
+# timed(SUB, TITLE): what waited for the call would take a minute; the number is printed
 sub timed
 {
 	my ($code, $title) = @_;
@@ -62,7 +63,7 @@ sub timed
 	$code->();
 	my $took = time - $begin;
 	note(sprintf '%s: %.2f s', $title, $took);
-	cmp_ok($took, '<', 10, $title);
+	cmp_ok($took, '<', 40, $title);
 	return;
 }
 
@@ -82,7 +83,7 @@ works('it sends');
 # Of a table that was empty when it was vacuumed, the planner believes that a scan of it is free; and plans are kept.
 my $scans = "SELECT seq_scan FROM pg_stat_all_tables WHERE relid = 'omnimsg.outbox'::regclass";
 
-$node->psql('DELETE FROM omnimsg.outbox');
+$node->psql('DELETE FROM omnimsg.outbox; SELECT pg_stat_force_next_flush()');
 $node->psql('VACUUM ANALYZE omnimsg.outbox');
 my $before_growth = $node->psql($scans);
 works('it sends from an outbox that was empty when it was vacuumed');
@@ -95,7 +96,7 @@ $pid = worker();
 
 # it has nothing else to do meanwhile
 $node->setting('omnimsg.poll_interval', '60s');
-my $to = hang(6000);
+my $to = hang(60_000);
 
 # A sample counts when the worker slept in the wait for its requests all the time that it took: what pg_stat_activity shows is put
 # together from several places, and a look into the outbox that ended in between would be seen as half there.
@@ -125,7 +126,7 @@ SQL
 	else
 	{
 		$passed_over++;
-		$to = hang(6000) if $in_flight == 0;
+		$to = hang(60_000) if $in_flight == 0;
 	}
 }
 $observer->close;
@@ -142,6 +143,7 @@ is($node->psql('SELECT count(*) FROM pg_database WHERE datconnlimit = -2'), 0, '
 $node->setting('omnimsg.max_in_flight', 7);
 kill 'HUP', $pid;
 is($node->psql("SELECT pg_cancel_backend($pid)"), 't', 'settings are read, and somebody cancels it');
+$node->behave_well;
 ok($node->poll('SELECT in_flight FROM omnimsg_worker_status()', 0), 'the call comes to its end');
 is(worker(), $pid, 'by the same worker');
 ok($node->poll("SELECT status FROM omnimsg.messages WHERE to_number = '$to'", 'unknown'), 'and what came of it is recorded: nobody knows');
@@ -188,7 +190,7 @@ SKIP:
 		$node->start;
 	}
 	$node->kill_relay;
-	$node->wait_until(sub { $pid = worker() }, 10);
+	$node->wait_until(sub { $pid = worker() });
 	$node->queue($made, [map { sprintf '+1555201%04d', $_ } 1000 .. 1049], expires => '20 seconds');
 	$node->wait_until(sub {
 		for my $status (grep { !m{/$pid/status$} } glob "/proc/$pid/task/*/status")
@@ -223,7 +225,7 @@ my $session = $node->session;
 
 for (1 .. 100)
 {
-	$pids{$_}++ for grep { $_ } split /\n/, $session->query('SELECT pid FROM (SELECT pid, pg_terminate_backend(pid) FROM omnimsg_worker_status() WHERE pid IS NOT NULL) AS w');
+	$pids{$_}++ for grep { /^\d+$/ } split /\n/, $session->query('SELECT pid FROM (SELECT pid, pg_terminate_backend(pid) FROM omnimsg_worker_status() WHERE pid IS NOT NULL) AS w');
 	sleep 0.06;
 }
 $session->close;
@@ -253,10 +255,11 @@ works('as soon as there are processes again it comes back by itself and sends');
 
 # ---- versions, in a call ----
 
-hang(4000);
+hang(60_000);
 timed(sub { $node->psql("DROP EXTENSION omnimsg; CREATE EXTENSION omnimsg VERSION '1.0'") }, 'an older version takes its place in a call');
 ok($node->wait_until(sub { $node->psql_error('SELECT * FROM omnimsg_worker_status()') =~ /version/ || $node->psql($status) !~ /^(?:idle|sending)/ }, 20),
 	'the worker waits for the update');
+$node->behave_well;
 timed(sub { $node->psql('ALTER EXTENSION omnimsg UPDATE') }, 'the update');
 ok($node->poll($status, 'not armed'), 'does not arm');
 $node->psql('SELECT omnimsg_arm()');
@@ -272,7 +275,7 @@ my $started = $node->psql('SELECT pg_postmaster_start_time()');
 is(told(qr/terminated by signal|PANIC|exit code [2-9]/), 0, 'nothing crashed until here');
 
 $node->psql("ALTER SYSTEM SET omnimsg.database = 'nowhere'");
-hang(10000);
+hang(60_000);
 $pid = worker();
 $postmaster = $node->postmaster_pid;
 stops(sub { kill 'INT', $postmaster }, 'a fast shutdown in a call', $postmaster);
@@ -286,7 +289,7 @@ $node->psql('ALTER SYSTEM SET max_worker_processes = 0');
 $node->stop_postgres;
 $node->start;
 is($node->psql("SELECT severity FROM omnimsg_health() WHERE finding = 'the dispatcher does not run'"), 'error', 'without a place for it health tells that it does not run');
-ok($node->wait_until(sub { told(qr/too many background workers/) }, 5), 'and the log why');
+ok($node->wait_until(sub { told(qr/too many background workers/) }), 'and the log why');
 $node->psql('ALTER SYSTEM RESET max_worker_processes');
 $node->stop_postgres;
 $node->start;

@@ -73,8 +73,14 @@ SQL
 }
 # what the worker and the provider do meanwhile would look like changes
 $node->setting('omnimsg.dispatch', 'off');
+$node->poll('SELECT state, in_flight FROM omnimsg_worker_status()', 'off|0') or die 'the worker does not rest';
+$node->psql("UPDATE omnimsg.outbox SET expires_at = expires_at + interval '1 day' WHERE settled_at IS NULL");
 $node->kill_simulator;
-$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+# a seal ends before the oldest transaction that runs
+$node->wait_until(sub {
+	$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
+	return $node->psql("SELECT count(*) FROM omnimsg.audit_seals WHERE organization_id = '$theirs'") > 0;
+}) or die 'nothing is sealed';
 $node->psql('ANALYZE');
 
 my $without = $node->psql(<<"SQL");
@@ -530,7 +536,8 @@ SKIP:
 {
 	my ($bouncer) = grep { -x } map { "$_/pgbouncer" } split(/:/, $ENV{PATH}), '/usr/sbin';
 	skip 'PgBouncer is not installed', 1 if !$bouncer;
-	my $port = do { my $probe = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!; $probe->sockport };
+	# no port that the kernel gives to whoever connects
+	my ($port) = grep { IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $_, Listen => 1) } map { 10_000 + int rand 10_000 } 1 .. 20;
 	my $directory = $node->dir . '/bouncer';
 
 	mkdir $directory or die $!;
@@ -589,6 +596,8 @@ INI
 	$busy->begin("BEGIN; SELECT omnimsg_login('$token{b}'); SELECT pg_sleep(60), 'CANARY'");
 	my $watched = '';
 	ok($node->wait_until(sub { ($watched = $clients[0]{session}->query("SELECT query FROM pg_stat_activity WHERE wait_event = 'PgSleep'")) ne '' }), 'another connection of the pool is seen at work');
+	# the first look may have come between its text and its sleep
+	$watched = $clients[0]{session}->query("SELECT query FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
 	is($watched, 'SELECT pg_sleep(60), ...', 'and not with what its statement says');
 	$node->psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
 	$busy->result;

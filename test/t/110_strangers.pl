@@ -166,22 +166,6 @@ sub ports_held
 	return \%held;
 }
 
-# The longest that one of its threads was ready to run and had no processor, in seconds: what it is let do longer
-sub longest_wait
-{
-	my ($pid) = @_;
-	my $longest = 0;
-
-	for my $file (glob "/proc/$pid/task/*/schedstat")
-	{
-		open my $handle, '<', $file or next;
-		my $waited = ((split ' ', <$handle> // '')[1] // 0) / 1e9;
-
-		$longest = $waited if $waited > $longest;
-	}
-	return $longest;
-}
-
 sub go_on
 {
 	my ($client) = @_;
@@ -201,7 +185,7 @@ sub hold
 {
 	my ($of, @names) = @_;
 	my ($port) = $of->url =~ /:(\d+)$/;
-	my $had = longest_wait($of->{pid});
+	my $had = $node->waits($of->{pid});
 	my @clients = map { connect_slow($slow{$_}, $port) } @names;
 	my @open = @clients;
 	my $end = time + 20;
@@ -222,7 +206,7 @@ sub hold
 		@open = grep { !$_->{over} } @open;
 		select undef, undef, undef, 0.01;
 	}
-	my $waited = longest_wait($of->{pid}) - $had;
+	my $waited = $node->longest_wait($of->{pid}, $had);
 
 	diag(sprintf 'a thread of the relay has waited %.2f s for a processor', $waited) if $waited > 0.1;
 	@{$_}{qw(lasted held)} = ($_->{held}, $_->{held} - $waited) for @clients;

@@ -191,8 +191,11 @@ sub provider
 {
 	my ($url) = @_;
 
+	# a worker in the midst of a round still sends what comes to where it has sent before
+	$node->setting('omnimsg.dispatch', 'off');
+	$node->poll('SELECT state FROM omnimsg_worker_status()', 'off') or die 'the worker does not rest';
 	$node->setting('omnimsg.telnyx_api_base', $url);
-	$node->poll("SELECT setting FROM pg_settings WHERE name = 'omnimsg.telnyx_api_base'", $url);
+	$node->setting('omnimsg.dispatch', 'on');
 	return;
 }
 
@@ -290,10 +293,14 @@ ok($node->wait_until(sub {
 my $all = 0;
 $all |= 1 << $_ - 1 for 1, 2, 3, 10, 12, 13, 14, 15, 17, 23;
 is(scalar(grep { (hex(substr $_, -8) & $all) != $all } values %masks), 0, 'which no signal handler of PostgreSQL runs on');
-ok($node->poll("SELECT count(*) FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
-	WHERE m.to_number BETWEEN '${\ number(701)}' AND '${\ number(712)}' AND o.last_error LIKE 'Timeout%'", 12, 60),
+my %timed_out;	# one after the other: of what is tried again nothing is said meanwhile
+ok($node->wait_until(sub {
+	$timed_out{$_} = 1 for split /\n/, $node->psql("SELECT m.to_number FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id
+		WHERE m.to_number BETWEEN '${\ number(701)}' AND '${\ number(712)}' AND o.state = 'queued' AND o.last_error LIKE 'Timeout%'");
+	return keys %timed_out == 12;
+}, 60),
 	'a name server that does not answer: not sent');
-ok($node->psql(sprintf 'SELECT pg_terminate_backend(%d, 5000)', worker()), 'and a worker ends in spite of it');
+is($node->psql(sprintf 'SELECT pg_terminate_backend(%d, 30000)', worker()), 't', 'and a worker ends in spite of it');
 $node->wait_until(sub { worker() });
 
 # ---- what it answers ----
@@ -358,7 +365,8 @@ SQL
 }
 
 my ($alone, $beside) = (0, 0);
-$node->setting('omnimsg.request_timeout', '5s');
+# where it is a matter of rates; else those of the provider that answers slowly would be over as well
+$node->setting('omnimsg.request_timeout', '5s') if $rounds > 1;
 for my $turn (1 .. $turns)
 {
 	my %seconds;
@@ -390,13 +398,15 @@ cmp_ok($alone / $beside, '>=', 0.9, sprintf 'they keep nine tenths of their rate
 
 for my $case (@cases)
 {
+	my $found;
 	my $of = "FROM omnimsg.outbox o JOIN omnimsg.messages m ON m.id = o.message_id WHERE m.to_number = '$case->{to}'";
 	my $ends = $case->{state} eq 'queued' ? "o.state = 'queued' AND o.last_error IS NOT NULL" :
 		$case->{state} eq 'suppressed' ? "o.state = 'suppressed'" : "o.state = '$case->{state}'";
 
 	ok($node->poll("SELECT count(*) FILTER (WHERE NOT ($ends)) $of", 0, 60 + 60 * $rounds), "$case->{title}: $case->{state}")
 		or diag($node->psql("SELECT o.state, o.attempts, o.last_error $of"));
-	like($node->psql(item($case->{to})), qr/\|.*$case->{error}/, 'and it says why');
+	# while it is tried again nothing is said
+	ok($node->wait_until(sub { ($found = $node->psql(item($case->{to}))) =~ /\|.*$case->{error}/ }), 'and it says why') or diag($found);
 }
 my %asked;
 $asked{$_}++ for $hostile->seen('well', 'request');

@@ -17,7 +17,7 @@ my $key = 'KEYCANARY0123456789abcdefghijklmnop_Secret';
 my $people = '+1555777';
 my ($word, $surname) = ('kumquat', 'Quillfeather');
 my $text = "Dear $surname, your $word is ready";
-my %canaries = ('the API key' => qr/KEYCANARY/, 'a phone number' => qr/555777\d\d\d\d|777-0\d\d\d/, 'the text of a message' => qr/$word/i, 'a name' => qr/$surname/);
+my %canaries = ('the API key' => qr/KEYCANARY/, 'a phone number' => qr/555777\d\d\d\d|555\W{1,2}777-0\d\d\d/, 'the text of a message' => qr/$word/i, 'a name' => qr/$surname/);
 
 sub person { return sprintf '%s%04d', $people, $_[0] }
 
@@ -222,7 +222,7 @@ absent($node->psql("SELECT string_agg(s.query, E'\\n') FROM pg_stat_statements s
 		my $pid = fork // die "fork: $!";
 		if ($pid == 0)
 		{
-			my ($status) = $node->program('pgbench', qw(-n -t 3 -U desk -M), $protocol, '-f', $file);
+			my ($status) = $node->program('pgbench', qw(-n -t 12 -U desk -M), $protocol, '-f', $file);
 			POSIX::_exit($status);
 		}
 		my ($looks, $leaks, $before) = (0, 0, '');
@@ -281,7 +281,7 @@ absent($dump, 'the dump', 'the API key');
 ($status, $dump) = $node->program('pg_dumpall', '--globals-only');
 absent($dump, 'the dump of roles and settings', 'the API key');
 my $data = readlink($node->dir . '/data') // $node->dir . '/data';
-is(system("grep -rqa KEYCANARY '$data/'") >> 8, 1, 'nor is it anywhere in the data directory, and so in no base backup');
+is(`grep -rlas KEYCANARY '$data/'`, '', 'nor is it anywhere in the data directory, and so in no base backup');
 
 my @processes = grep { /\A\d+\z/ } map { (split m{/})[2] } glob '/proc/[0-9]*';
 my %ours = map { $_ => 1 } $node->postmaster_pid, $node->relay_pid;
@@ -300,21 +300,26 @@ SKIP:
 {
 	my $pid = $node->psql('SELECT pid FROM omnimsg_worker_status()');
 	open my $memory, '<:raw', "/proc/$pid/mem" or skip 'memory cannot be read', 1;
-	my $copies = 0;
+	my $copies;
 
-	for my $line (split /\n/, slurp("/proc/$pid/maps"))
-	{
-		my ($begin, $end, $rights) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) (\S+)/ or next;
-		next if $rights !~ /p/ || $line =~ /\[v(?:var|syscall|dso)/;
-		no warnings 'portable';
-		my ($at, $length) = (hex $begin, hex($end) - hex $begin);
-		my $bytes;
+	# while it asks for a list of opt-outs, which fails here and comes again, libcurl has one, too
+	$node->wait_until(sub {
+		$copies = 0;
+		for my $line (split /\n/, slurp("/proc/$pid/maps"))
+		{
+			my ($begin, $end, $rights) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) (\S+)/ or next;
+			next if $rights !~ /p/ || $line =~ /\[v(?:var|syscall|dso)/;
+			no warnings 'portable';
+			my ($at, $length) = (hex $begin, hex($end) - hex $begin);
+			my $bytes;
 
-		next if $length > 64 * 1024 * 1024;
-		sysseek $memory, $at, 0 or next;
-		sysread $memory, $bytes, $length or next;
-		$copies++ while $bytes =~ /KEYCANARY/g;
-	}
+			next if $length > 64 * 1024 * 1024;
+			sysseek $memory, $at, 0 or next;
+			sysread $memory, $bytes, $length or next;
+			$copies++ while $bytes =~ /KEYCANARY/g;
+		}
+		return $copies <= 1;
+	}, 10);
 	cmp_ok($copies, '<=', 1, 'the worker has wiped its key, but for one copy');
 }
 

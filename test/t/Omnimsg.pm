@@ -18,6 +18,7 @@ use File::Spec;
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use JSON::PP qw(decode_json);
+use List::Util qw(max);
 use POSIX ();
 use Psql;
 use Test::More;
@@ -148,6 +149,30 @@ sub waited
 	return ((split ' ', <$handle> // '')[1] // 0) / 1e9;
 }
 
+# waits(PID): the same of each of its threads
+sub waits
+{
+	my ($self, $pid) = @_;
+	my %seconds;
+
+	return \%seconds if !$pid;
+	for my $file (glob "/proc/$pid/task/*/schedstat")
+	{
+		open my $handle, '<', $file or next;
+		$seconds{$file} = ((split ' ', <$handle> // '')[1] // 0) / 1e9;
+	}
+	return \%seconds;
+}
+
+# longest_wait(PID, HAD): how long one of its threads waited at most since waits() gave HAD
+sub longest_wait
+{
+	my ($self, $pid, $had) = @_;
+	my $has = $self->waits($pid);
+
+	return max(0, map { $has->{$_} - ($had->{$_} // 0) } keys %$has);
+}
+
 # last_seen(PID, SUB, OTHERS...): seconds from the call of SUB until the process was seen alive for the last time, without
 # those in which it, or one of the others that have a part in its end, only waited for a processor
 sub last_seen
@@ -182,7 +207,8 @@ sub _kill
 
 	$pid or die 'it does not run';
 	kill $signal, $pid;
-	$self->_until(sub { !$self->running($pid) }, 20) or die "process $pid does not end";
+	# a checkpoint at the end may have much to write to a disk that others use
+	$self->_until(sub { !$self->running($pid) }, 120) or die "process $pid does not end";
 	return;
 }
 
@@ -221,6 +247,7 @@ sub _psql
 	my ($self, $sql, %options) = @_;
 	my $program = $self->_bindir . '/psql';
 
+	$self->applied(10) if delete $self->{unapplied};
 	return Psql->run($program, { %ENV, %{ $self->{env} }, %{ $self->{settings} || {} } }, $sql, %options)
 		if Psql->suits($sql, %options);
 	return $self->_run({ stdin => $sql }, $program, Psql->arguments, $options{dbname} ? ('-d', $options{dbname}) : (),
@@ -360,7 +387,8 @@ sub simulator
 
 # send(from =>, to =>, text =>, ...): options of "omnimsg-simulator send" with underscores; a list
 # repeats the option, undef stands for one without a value.  Returns exit (0: all were taken),
-# attempts [{event_id, attempt, http}], http (of the last attempt) and out.
+# attempts [{event_id, attempt, http}], http (of the last attempt) and out.  Whoever asks the database then, by psql() or
+# poll(), finds what was answered 200, unless something that the test does keeps it in the spool.
 sub send
 {
 	my ($self, %options) = @_;
@@ -384,6 +412,7 @@ sub send
 	{
 		push @attempts, { event_id => $1, attempt => $2 + 0, http => $3 };
 	}
+	$self->{unapplied} = 1;
 	return {
 		exit => $status,
 		attempts => \@attempts,
@@ -484,7 +513,7 @@ sub signed
 	return { body => $body, timestamp => $timestamp, signature => $signature };
 }
 
-# deliver(SIGNED, body =>, timestamp =>, signature =>, more => [headers], url =>, from =>): posts
+# deliver(SIGNED, body =>, timestamp =>, signature =>, more => [headers], url =>, pid =>, from =>): posts
 # what signed() gave, with these changes; undef leaves a header out.  Returns as request() does.
 sub deliver
 {
@@ -495,7 +524,7 @@ sub deliver
 	push @headers, "telnyx-timestamp: $sent{timestamp}" if defined $sent{timestamp};
 	push @headers, "telnyx-signature-ed25519: $sent{signature}" if defined $sent{signature};
 	return $self->request(POST => '/webhooks/telnyx', body => $sent{body}, headers => \@headers,
-		map { $sent{$_} ? ($_ => $sent{$_}) : () } qw(url from));
+		map { $sent{$_} ? ($_ => $sent{$_}) : () } qw(url pid from));
 }
 
 # relay(NAME => value, ...): a second relay beside the instance's own, with these variables of
@@ -508,13 +537,43 @@ sub relay
 	return Omnimsg::Relay->new($self, $ENV{OMNIMSG_TEST_RELAY} // "$top/build/omnimsg-relay", %variables);
 }
 
-# raw(BYTES, url =>, from =>, timeout =>, end => 1): sends exactly these bytes to the relay, from
-# that address (127.0.0.2 ...), with end nothing after them, and returns what comes until it closes: raw, status, body, seconds
+# delivered(SIGNED, ...): the same as often as the provider does it, three times, while the answer is 503, as of a relay
+# whose database is late; returns the status of the last
+sub delivered
+{
+	my ($self, @arguments) = @_;
+	my $status;
+
+	for (1 .. 3)
+	{
+		$status = $self->deliver(@arguments)->{status};
+		last if $status != 503;
+	}
+	return $status;
+}
+
+# applied(TIMEOUT): whether what the relay has answered 200 gets into the database: when that was late it is in the spool first
+sub applied
+{
+	my ($self, $timeout) = @_;
+
+	return $self->_until(sub {
+		my $metrics = eval { $self->request(GET => '/metrics')->{body} };
+
+		return !defined $metrics || $metrics =~ /^omnimsg_relay_spool_deliveries 0$/m;
+	}, $timeout // 30);
+}
+
+# raw(BYTES, url =>, pid =>, from =>, timeout =>, end => 1): sends exactly these bytes to the relay, from
+# that address (127.0.0.2 ...), with end nothing after them, and returns what comes until it closes: raw, status, body,
+# elapsed, how long that took, and seconds: the same without what this process, and a thread of the relay (pid, if it is not the
+# instance's), only waited for a processor
 sub raw
 {
 	my ($self, $bytes, %options) = @_;
 	my ($where) = ($options{url} // $self->env('OMNIMSG_RELAY_URL')) =~ m{^http://([^/]+)};
-	my $begin = time;
+	my ($relay, $begin, $own) = ($options{pid} // $self->relay_pid, time, $self->waited($$));
+	my $had = $self->waits($relay);
 	my $socket = IO::Socket::INET->new(PeerAddr => $where, Timeout => 5,
 		$options{from} ? (LocalAddr => $options{from}) : ()) or die "connect $where: $!";
 	my $raw = '';
@@ -532,12 +591,14 @@ sub raw
 		alarm 0;
 	};
 	alarm 0;
+	my $elapsed = time - $begin;
+	my $seconds = $elapsed - ($self->waited($$) - $own) - $self->longest_wait($relay, $had);
 	my ($status) = $raw =~ m{\AHTTP/1\.[01] (\d{3})};
 	my ($body) = $raw =~ /\r\n\r\n(.*)\z/s;
-	return { raw => $raw, status => $status // 0, body => $body, seconds => time - $begin };
+	return { raw => $raw, status => $status // 0, body => $body, elapsed => $elapsed, seconds => max(0, $seconds) };
 }
 
-# request(METHOD => PATH, body =>, headers => [...], url =>, from =>, timeout =>): one well-framed request
+# request(METHOD => PATH, body =>, headers => [...], url =>, pid =>, from =>, timeout =>): one well-framed request
 sub request
 {
 	my ($self, $method, $path, %options) = @_;

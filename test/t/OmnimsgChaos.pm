@@ -233,7 +233,9 @@ sub fill
 
 	return $self->_with_relay({ $self->_failing, FAIL_CALL => 'write', FAIL_STICKY => 1, FAIL_ON_SIGNAL => 1 }, sub {
 		CORE::kill('USR2', $self->{node}->relay_pid);
-		$self->_without_database($seconds);
+		$self->_without_database($seconds, sub {
+			return (eval { $self->{node}->request(GET => '/metrics')->{body} } // '') =~ /^omnimsg_relay_spool_refused_total [1-9]/m;
+		});
 		my $page = eval { $self->{node}->request(GET => '/metrics')->{body} } // '';
 		$self->{refused} += $1 if $page =~ /^omnimsg_relay_spool_refused_total (\d+)/m;
 	});
@@ -285,15 +287,17 @@ sub _with_relay
 	return $over;
 }
 
+# for so long, and until ENOUGH, if it is there
 sub _without_database
 {
-	my ($self, $seconds) = @_;
+	my ($self, $seconds, $enough) = @_;
 	my $postmaster = $self->pid_of('postmaster');
 
 	# it first: it would start others
 	$self->_stop($postmaster) if $postmaster;
 	$self->_stop($self->_pids_of('backend'));
 	sleep $seconds;
+	$self->{node}->wait_until($enough, 20) if $enough;
 	$self->_continue;
 	return;
 }
@@ -381,9 +385,9 @@ sub sample
 		} // '';
 
 		# one row without an error of the server
-		if ($answer =~ /\A\d+\|.*\z/) { syswrite $out, "$answer\n" }
-		else { undef $session }
-		sleep max(0.05, $next - time);
+		# soon again while the server is away: between two faults it is there for a moment only
+		if ($answer =~ /\A\d+\|.*\z/) { syswrite $out, "$answer\n"; sleep max(0.05, $next - time) }
+		else { undef $session; sleep 0.1 }
 	}
 	POSIX::_exit(0);
 }

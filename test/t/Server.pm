@@ -94,7 +94,7 @@ sub start
 	my ($self, %settings) = @_;
 
 	%settings = (port => $self->{port}, %settings);
-	$self->_must('pg_ctl', '-D', $self->{data}, '-l', $self->{log}, '-w', '-t', 30, 'start', '-o',
+	$self->_must('pg_ctl', '-D', $self->{data}, '-l', $self->{log}, '-w', '-t', 120, 'start', '-o',
 		join ' ', map { "-c $_='$settings{$_}'" } sort keys %settings);
 	return $self;
 }
@@ -111,7 +111,7 @@ sub stop
 {
 	my ($self, $mode) = @_;
 
-	$self->_must('pg_ctl', '-D', $self->{data}, '-m', $mode // 'fast', '-w', '-t', 30, 'stop') if $self->running;
+	$self->_must('pg_ctl', '-D', $self->{data}, '-m', $mode // 'fast', '-w', '-t', 120, 'stop') if $self->running;
 	return;
 }
 
@@ -132,7 +132,7 @@ sub promote
 {
 	my ($self) = @_;
 
-	$self->_must('pg_ctl', '-D', $self->{data}, '-w', '-t', 30, 'promote');
+	$self->_must('pg_ctl', '-D', $self->{data}, '-w', '-t', 120, 'promote');
 	return;
 }
 
