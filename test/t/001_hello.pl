@@ -38,7 +38,8 @@ ok($node->poll("SELECT status FROM omnimsg.messages WHERE direction = 'outbound'
 	'its confirmation is delivered');
 is(scalar($node->ledger(kind => 'post')), 1, 'the provider was asked once to send it');
 
-is($node->send(from => '+15552000101', to => '+15552000100', text => 'Hello', corrupt => 'signature')->{http}, 401, 'a text with a wrong signature is refused');
+is($node->send(from => '+15552000101', to => '+15552000100', text => 'Hello', corrupt => 'signature')->{http}, 401,
+	'a text with a wrong signature is refused');
 is($node->psql("SELECT count(*) FROM omnimsg.messages WHERE direction = 'inbound'"), 2,
 	'and nothing of it is stored');
 

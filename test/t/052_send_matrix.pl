@@ -22,7 +22,7 @@ my @points = ('before the claim', 'after the claim', 'after the mark', 'in the c
 # what the provider does once; with true, it accepts the text whatever it answers
 my @behaviours = (
 	['ok', 1], ['delay:ms=300', 1], ['no-events', 1], ['half', 1], ['garbage', 1], ['noid', 1],
-	['429:retry_after=1', 0], ['503:json', 0], ['503', 0], ['500', 0], ['cut', 0], ['silent:ms=1500', 0],
+	['429:retry_after=1', 0], ['503:json', 0], ['503', 0], ['500', 0], ['cut', 0], ['silent:ms=20000', 0],
 	['redirect', 0], ['40310', 0],
 );
 my %refused_for_now = ('429:retry_after=1' => 1, '503:json' => 1);

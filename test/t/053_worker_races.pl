@@ -113,6 +113,7 @@ my $lock = claimed([$stopped], 'send_limits');
 
 is($node->psql(state($stopped)), 'leased, queued', 'a text is claimed');
 is($node->send(from => $stopped, to => $did, text => 'STOP', autoresponse => 'STOP')->{http}, 200, 'its person says STOP');
+$node->applied;
 $lock->query('COMMIT');
 ok($node->poll(state($stopped), 'suppressed, blocked'), 'the gates, asked as it is marked, stop it');
 is(scalar(posts($stopped)), 0, 'it was not sent');
@@ -129,7 +130,7 @@ is(scalar(posts($too_late)), 1, 'one text went out');
 
 # ---- claim against claim ----
 
-# a little less than two times what a lease must be longer by
+# so that a lease is as long as its setting says
 $node->setting('omnimsg.request_timeout', '3900ms');
 
 my @shared = map { number(10 + $_) } 0 .. 9;
@@ -190,8 +191,8 @@ $node->psql("UPDATE omnimsg.outbox SET next_look_at = now() WHERE next_look_at I
 
 my ($callback_first, $record_first) = (number(40), number(41));
 
-# the event comes after 3 s, the answer after 6 or 1.5
-$node->behave("delay:ms=6000,to=$callback_first,times=1");
+# the event comes after 3 s and waits for half a second, the answer after 3.25 or 1.5
+$node->behave("delay:ms=3250,to=$callback_first,times=1");
 $other = held_while_sending([$callback_first]);
 ok($node->poll(waiting_for_locks('omnimsg_ingest'), 1), 'an event waits for a row');
 ok($node->poll(waiting_for_locks('omnimsg: record'), 1), 'and behind it the worker, with the answer');

@@ -342,6 +342,7 @@ sub says
 	my ($from, $text) = @_;
 
 	$node->send(from => $from, to => $did, text => $text)->{http} eq '200' or die "the relay refused $text";
+	$node->applied;
 	return;
 }
 

@@ -121,7 +121,7 @@ cmp_ok(growth("${_}_fds"), '<', $allowed{"${_}_fds"}, "there is a round after wh
 # ---- a backend that ingests all the time ----
 
 my $session = $node->session;
-my $bytes = 'SELECT sum(total_bytes) FROM pg_backend_memory_contexts';
+my $bytes = 'SELECT sum(used_bytes) FROM pg_backend_memory_contexts';
 my $ingest = <<"SQL";
 SELECT count(*) FROM generate_series(1, 200) AS n CROSS JOIN LATERAL omnimsg_ingest('telnyx', convert_to(format(
 	'{"data":{"event_type":"message.received","id":"%s","payload":{"id":"%s","from":{"phone_number":"+1555%s"},"to":[{"phone_number":"$made->{did}"}],"text":"Hello"}}}',
@@ -129,7 +129,7 @@ SELECT count(*) FROM generate_series(1, 200) AS n CROSS JOIN LATERAL omnimsg_ing
 SQL
 $session->query($ingest) for 1 .. 3;
 my $grown;
-# statistics that autovacuum has made meanwhile take a block or two, once
+# what autovacuum has made meanwhile is read once
 for (1 .. 4)
 {
 	my $backend_before = $session->query($bytes);

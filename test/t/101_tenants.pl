@@ -76,11 +76,7 @@ $node->setting('omnimsg.dispatch', 'off');
 $node->poll('SELECT state, in_flight FROM omnimsg_worker_status()', 'off|0') or die 'the worker does not rest';
 $node->psql("UPDATE omnimsg.outbox SET expires_at = expires_at + interval '1 day' WHERE settled_at IS NULL");
 $node->kill_simulator;
-# a seal ends before the oldest transaction that runs
-$node->wait_until(sub {
-	$node->psql('SELECT count(*) FROM omnimsg_audit_seal()');
-	return $node->psql("SELECT count(*) FROM omnimsg.audit_seals WHERE organization_id = '$theirs'") > 0;
-}) or die 'nothing is sealed';
+$node->seal_all;
 $node->psql('ANALYZE');
 
 my $without = $node->psql(<<"SQL");

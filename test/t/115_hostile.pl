@@ -300,7 +300,7 @@ ok($node->wait_until(sub {
 	return keys %timed_out == 12;
 }, 60),
 	'a name server that does not answer: not sent');
-is($node->psql(sprintf 'SELECT pg_terminate_backend(%d, 30000)', worker()), 't', 'and a worker ends in spite of it');
+is($node->psql(sprintf 'SELECT pg_terminate_backend(%d, 10000)', worker()), 't', 'and a worker ends in spite of it');
 $node->wait_until(sub { worker() });
 
 # ---- what it answers ----

@@ -140,29 +140,17 @@ sub running
 	return defined $state && $state ne 'Z' && $state ne 'X';
 }
 
-# waited(PID): seconds that it was ready to run and had no processor, as the kernel counts them
-sub waited
+sub _waited_by
 {
-	my ($self, $pid) = @_;
+	my ($file) = @_;
 
-	open my $handle, '<', "/proc/$pid/schedstat" or return 0;
+	open my $handle, '<', $file or return 0;
 	return ((split ' ', <$handle> // '')[1] // 0) / 1e9;
 }
 
-# waits(PID): the same of each of its threads
-sub waits
-{
-	my ($self, $pid) = @_;
-	my %seconds;
-
-	return \%seconds if !$pid;
-	for my $file (glob "/proc/$pid/task/*/schedstat")
-	{
-		open my $handle, '<', $file or next;
-		$seconds{$file} = ((split ' ', <$handle> // '')[1] // 0) / 1e9;
-	}
-	return \%seconds;
-}
+# waited(PID): seconds that it was ready to run and had no processor, as the kernel counts them; waits(PID): each of its threads
+sub waited { my ($self, $pid) = @_; return _waited_by("/proc/$pid/schedstat") }
+sub waits { my ($self, $pid) = @_; return { map { ($_ => _waited_by($_)) } $pid ? glob "/proc/$pid/task/*/schedstat" : () } }
 
 # longest_wait(PID, HAD): how long one of its threads waited at most since waits() gave HAD
 sub longest_wait
@@ -352,6 +340,16 @@ sub wait_until
 	my ($self, $condition, $timeout) = @_;
 
 	return $self->_until($condition, $timeout // 30);
+}
+
+# seal_all(): the audit trail to its end; a seal ends before the oldest transaction that runs in the cluster
+sub seal_all
+{
+	my ($self) = @_;
+	my $last = $self->psql('SELECT pg_current_xact_id()');
+
+	$self->poll("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '$last'", 't', 60) or die 'a transaction does not end';
+	return $self->psql('SELECT count(*) FROM omnimsg_audit_seal()');
 }
 
 # poll(QUERY, EXPECTED, TIMEOUT): whether the query comes to give the expected text; says what it
@@ -566,14 +564,15 @@ sub applied
 
 # raw(BYTES, url =>, pid =>, from =>, timeout =>, end => 1): sends exactly these bytes to the relay, from
 # that address (127.0.0.2 ...), with end nothing after them, and returns what comes until it closes: raw, status, body,
-# elapsed, how long that took, and seconds: the same without what this process, and a thread of the relay (pid, if it is not the
-# instance's), only waited for a processor
+# elapsed, how long that took, and seconds: for a POST, the same without what this process, and a thread of the relay (pid; that
+# of the instance, if there is no url), only waited for a processor
 sub raw
 {
 	my ($self, $bytes, %options) = @_;
 	my ($where) = ($options{url} // $self->env('OMNIMSG_RELAY_URL')) =~ m{^http://([^/]+)};
-	my ($relay, $begin, $own) = ($options{pid} // $self->relay_pid, time, $self->waited($$));
+	my $relay = $bytes !~ /\APOST/ ? undef : $options{pid} // ($options{url} ? undef : $self->relay_pid);
 	my $had = $self->waits($relay);
+	my ($begin, $own) = (time, $self->waited($$));
 	my $socket = IO::Socket::INET->new(PeerAddr => $where, Timeout => 5,
 		$options{from} ? (LocalAddr => $options{from}) : ()) or die "connect $where: $!";
 	my $raw = '';

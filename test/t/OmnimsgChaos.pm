@@ -384,8 +384,8 @@ sub sample
 			$session->query($sql);
 		} // '';
 
-		# one row without an error of the server
-		# soon again while the server is away: between two faults it is there for a moment only
+		# One row without an error of the server; while that is away it is asked soon again, for between two faults it is
+		# there for a moment only
 		if ($answer =~ /\A\d+\|.*\z/) { syswrite $out, "$answer\n"; sleep max(0.05, $next - time) }
 		else { undef $session; sleep 0.1 }
 	}
