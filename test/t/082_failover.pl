@@ -96,23 +96,11 @@ sub make_standby
 	return $standby;
 }
 
-# seal(EPOCH): a seal ends before the oldest transaction that runs, so it may take some until it has what is new
-sub seal
-{
-	my ($epoch) = @_;
-
-	$node->wait_until(sub {
-		$primary->psql('SELECT count(*) FROM omnimsg_audit_seal()');
-		return $primary->psql('SELECT max(epoch) FROM omnimsg.audit_seals') eq $epoch;
-	});
-	return;
-}
-
 # ---- killed under load, again and again ----
 
 for my $n (1 .. $promotions)
 {
-	seal($n);
+	Omnimsg::seal_all($primary);
 	is($primary->psql('SELECT max(epoch) FROM omnimsg.audit_seals'), $n, "primary $n seals in epoch $n");
 	my $standby = make_standby("standby$n");
 	my ($pid, $file) = load($primary, 3000);
@@ -142,7 +130,7 @@ for my $n (1 .. $promotions)
 }
 ok($primary->poll("SELECT count(*) FROM omnimsg.outbox WHERE state IN ('queued', 'leased')", 0, 60), 'armed, it sends what its predecessors left');
 
-seal($promotions + 1);
+Omnimsg::seal_all($primary);
 is($primary->psql('SELECT max(epoch), count(DISTINCT sealed_in) FROM omnimsg.audit_seals'), join('|', ($promotions + 1) x 2), 'each of them sealed in an epoch of its own');
 is($primary->psql('SELECT * FROM omnimsg_audit_verify()'), '', 'and nothing is wrong in any');
 

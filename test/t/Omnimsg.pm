@@ -342,7 +342,7 @@ sub wait_until
 	return $self->_until($condition, $timeout // 30);
 }
 
-# seal_all(): the audit trail to its end; a seal ends before the oldest transaction that runs in the cluster
+# seal_all(): the audit trail to its end, of a Server as well; a seal ends before the oldest transaction that runs in the cluster
 sub seal_all
 {
 	my ($self) = @_;
